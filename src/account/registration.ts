@@ -1,0 +1,4 @@
+/** The SMS gate; written by the account helper. */
+export interface Registration {
+  readonly placeholder?: undefined
+}

@@ -1,0 +1,47 @@
+import type { BareJid, Domain } from '../xmpp/jid.ts'
+
+export type Delivery = 'first-come' | 'exclusive' | 'every-device'
+
+export interface Account {
+  readonly id: number
+  readonly jid: BareJid
+  /** True when the localpart is the SHA-1 of a phone number: then it is treated like the number (never logged). */
+  readonly isNumber: boolean
+  readonly createdAt: number
+  readonly disabledAt: number | undefined
+  /** Undefined: the domain's policy. */
+  readonly delivery: Delivery | undefined
+  /** OpenPGP fingerprint recorded at the last registration, 40 upper-case hex. */
+  readonly fingerprint: string | undefined
+}
+
+export type ScramMechanism = 'SCRAM-SHA-1' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512'
+/** RFC 5802 §3: what a server keeps of a password. */
+export interface ScramSecrets {
+  readonly mechanism: ScramMechanism
+  readonly salt: Uint8Array
+  readonly iterations: number
+  readonly storedKey: Uint8Array
+  readonly serverKey: Uint8Array
+}
+
+/** Tables `account` and `credential`. */
+export interface AccountStore {
+  /** Undefined when the name is taken. */
+  create(account: {
+    readonly jid: BareJid
+    readonly isNumber: boolean
+    readonly fingerprint: string | undefined
+    readonly secrets: readonly ScramSecrets[]
+  }): Promise<Account | undefined>
+  find(jid: BareJid): Promise<Account | undefined>
+  /** The account with what it keeps for one mechanism, in one query. */
+  credential(jid: BareJid, mechanism: ScramMechanism): Promise<{ readonly account: Account; readonly secrets: ScramSecrets | undefined } | undefined>
+  list(domain: Domain, after: string, limit: number): Promise<readonly Account[]>
+  /** Replaces all secrets. */
+  setSecrets(id: number, secrets: readonly ScramSecrets[]): Promise<void>
+  setDisabled(id: number, at: number | undefined): Promise<void>
+  setFingerprint(id: number, fingerprint: string): Promise<void>
+  /** Removes the account and, by foreign keys, everything of it. */
+  remove(id: number): Promise<void>
+}

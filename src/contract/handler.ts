@@ -1,0 +1,58 @@
+import type { Element } from '../xmpp/element.ts'
+import type { BareJid, Domain, Jid } from '../xmpp/jid.ts'
+import type { Iq } from '../xmpp/stanza.ts'
+import type { Awaitable } from './hook.ts'
+import type { Session } from './session.ts'
+
+/** Result payload, or undefined for an empty result. A thrown StanzaError becomes the error reply. */
+type Answer<Call> = (call: Call & { readonly request: Iq; readonly payload: Element }) => Awaitable<Element | undefined>
+
+/** Answers one kind of iq, chosen by type, target and the payload's qualified name. */
+export type IqHandler = {
+  readonly type: 'get' | 'set'
+  readonly name: string
+  readonly ns: string
+} /** Addressed to a domain we serve. */ & (
+  | { readonly target: 'server'; readonly answer: Answer<{ readonly from: Jid; readonly session: Session | undefined }> }
+  /** Addressed by anybody to a local account's bare JID; answered on behalf of `account`, who may be offline. */
+  | { readonly target: 'account'; readonly answer: Answer<{ readonly from: Jid; readonly account: BareJid }> }
+  /** Sent by a session to its own account, with or without `to` (RFC 6120 §10.3.3). Asked before `account`. */
+  | { readonly target: 'self'; readonly answer: Answer<{ readonly session: Session }> }
+)
+
+/** Handles a top-level element that is no stanza (XEP-0360) on a bound stream, such as <inactive/>. */
+export interface NonzaHandler {
+  readonly name: string
+  readonly ns: string
+  readonly handle: (nonza: Element, session: Session) => void
+}
+
+export type StreamFlag = 'secure' | 'authenticated' | 'bound'
+/** The stream a feature is offered on, as far as a feature may see it. */
+export interface OfferedStream {
+  readonly flags: ReadonlySet<StreamFlag>
+  readonly domain: Domain
+  /** Peer address without port, for throttles. */
+  readonly ip: string
+  /** What the peer showed in TLS, DER; possession is proven by TLS, nothing else is. */
+  readonly certificate: Uint8Array | undefined
+}
+/** What choosing a stream feature leads to. */
+export interface Outcome {
+  readonly reply?: Element | undefined
+}
+
+/** One entry of <stream:features/> (RFC 6120 §4.3.2), shown while all of `needs` hold and none of `until` does. */
+export interface StreamFeature {
+  readonly name: string
+  readonly ns: string
+  readonly needs: readonly StreamFlag[]
+  readonly until: readonly StreamFlag[]
+  readonly advertise: (stream: OfferedStream) => Element | undefined
+  /** Absent: informational only. An iq before authentication whose payload has this name is given to `choose`; reply and error are wrapped in one. */
+  readonly chosenBy?: {
+    readonly name: string
+    readonly ns: string
+    readonly choose: (payload: Element, stream: OfferedStream, type: 'get' | 'set') => Awaitable<Outcome>
+  }
+}

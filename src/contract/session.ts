@@ -1,0 +1,44 @@
+import type { BareJid, Domain, FullJid } from '../xmpp/jid.ts'
+import type { Stanza } from '../xmpp/stanza.ts'
+
+/** What other nodes may know of a session; kept in the registry beside its JID. A closed set: a new flag is a decision. */
+export type SessionFlag = 'carbons' | 'inactive' | 'following' | 'interested'
+
+/** A bound resource as a value, wherever it is connected. */
+export interface Recipient {
+  readonly jid: FullJid
+  readonly node: string
+  /** Undefined until initial presence, and again after unavailable (RFC 6121 §4.2). */
+  readonly priority: number | undefined
+  readonly flags: ReadonlySet<SessionFlag>
+}
+
+/** A bound resource (RFC 6120 §7) of this node. What a feature remembers about it lives in a `slot`, never as a new field. */
+export interface Session extends Recipient {
+  readonly account: BareJid
+  /** Peer address without port. */
+  readonly ip: string
+  /** Queues for the socket. Nothing that is kept is lost by it: see inbox/. */
+  send(stanza: Stanza): void
+  /** Changes a flag here and in the registry. */
+  flag(name: SessionFlag, on: boolean): void
+}
+
+/** Who handed us a stanza. `stream` and `number` name it for `h` (XEP-0198) and for what a client resends after a crash. */
+export type Origin =
+  | { readonly kind: 'client'; readonly session: Session; readonly number: number }
+  | { readonly kind: 'remote'; readonly domain: Domain }
+  | { readonly kind: 'server' }
+
+export interface Slot<T> {
+  get(s: Session): T
+  set(s: Session, value: T): void
+}
+/** Per-session state of one feature that only this node needs, gone with the session. */
+export function slot<T>(initial: T): Slot<T> {
+  const values = new WeakMap<Session, T>()
+  return {
+    get: (s) => (values.has(s) ? (values.get(s) as T) : initial),
+    set: (s, v) => void values.set(s, v),
+  }
+}

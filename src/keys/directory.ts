@@ -1,0 +1,4 @@
+/** Written by the keys helper. */
+export interface Keys {
+  readonly placeholder?: undefined
+}

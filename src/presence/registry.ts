@@ -1,0 +1,22 @@
+import type { BareJid, FullJid } from '../xmpp/jid.ts'
+
+/** A connected resource of an account as every node may know it. Structurally a `Recipient` (contract/). */
+export interface RegisteredSession {
+  readonly jid: FullJid
+  readonly node: string
+  /** Undefined until initial presence, and again after unavailable. */
+  readonly priority: number | undefined
+  readonly flags: ReadonlySet<'carbons' | 'inactive' | 'following' | 'interested'>
+  /** The last undirected available presence: content between the tags (canonical XML), with its xml:lang. */
+  readonly presence: { readonly content: Uint8Array; readonly lang: string | undefined } | undefined
+}
+
+/** Who is connected where (DESIGN.md section 7). Rebuildable at any time from the nodes' own sessions. */
+export interface Registry {
+  /** All connected resources of the account, on all nodes; at once where the registry is in this process. */
+  of(account: BareJid): readonly RegisteredSession[] | Promise<readonly RegisteredSession[]>
+  /** Adds or replaces a session of this node. A session of the same full JID elsewhere is replaced; the caller ends it. */
+  put(session: RegisteredSession): void
+  /** Removes a session if it is still this node's. */
+  remove(jid: FullJid, node: string): void
+}

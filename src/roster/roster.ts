@@ -1,0 +1,4 @@
+/** Written by the roster helper. */
+export interface Rosters {
+  readonly placeholder?: undefined
+}

@@ -1,0 +1,42 @@
+import type { Account } from '../account/store.ts'
+import type { BareJid } from '../xmpp/jid.ts'
+
+/** RFC 6121 §2.1.2.5. */
+export type Subscription = 'none' | 'to' | 'from' | 'both'
+
+/** One contact of one account, with what RFC 6121 Appendix A calls its state. */
+export interface RosterItem {
+  readonly contact: BareJid
+  /** Undefined: never named by the client. */
+  readonly name: string | undefined
+  readonly groups: readonly string[]
+  readonly subscription: Subscription
+  /** An outbound `subscribe` is unanswered (`ask='subscribe'`). */
+  readonly pendingOut: boolean
+  /** An inbound `subscribe` is unanswered: the stanza's content between the tags (canonical XML). Not itself on the roster. */
+  readonly pendingIn: Uint8Array | undefined
+  /** Pre-approved (§3.4). */
+  readonly approved: boolean
+  /** True once the client or a subscription put it on the roster; false for a mere pending request (§3.1.3). */
+  readonly listed: boolean
+  /** Version at which it changed last. */
+  readonly version: number
+}
+
+/** Tables `roster` (per account: version) and `roster_item`. Removed items stay as tombstones for versioned pushes. */
+export interface RosterStore {
+  /** The account and its whole roster in one query; undefined when there is no such account. */
+  load(jid: BareJid): Promise<{ readonly account: Account; readonly items: readonly RosterItem[]; readonly version: number } | undefined>
+  /**
+   * Reads one item under the roster's lock, lets `change` decide, and writes what it returns with the next version; undefined
+   * removes it, the same object leaves it. `maxItems` bounds the roster. @throws RosterError full
+   */
+  change(
+    account: number,
+    contact: BareJid,
+    change: (item: RosterItem | undefined) => RosterItem | undefined,
+    maxItems: number,
+  ): Promise<{ readonly before: RosterItem | undefined; readonly after: RosterItem | undefined; readonly version: number }>
+  /** What changed since a version: items and removed contacts; undefined when the version is not known. */
+  since(account: number, version: number): Promise<{ readonly items: readonly RosterItem[]; readonly removed: readonly BareJid[]; readonly version: number } | undefined>
+}

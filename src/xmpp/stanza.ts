@@ -1,0 +1,181 @@
+import { child, type Element, el, textOf } from './element.ts'
+import type { Jid } from './jid.ts'
+import { NS_CLIENT, NS_STANZA_ERRORS } from './ns.ts'
+import { serialize } from './serialize.ts'
+import { CONDITIONS, type Condition, StanzaError } from './stanza-error.ts'
+import type { QName, RawElement } from './tokenizer.ts'
+
+export type Kind = 'message' | 'presence' | 'iq'
+
+interface Fields<K extends Kind> {
+  readonly kind: K
+  readonly type: string
+  readonly id: string | undefined
+  readonly from: Jid
+  readonly to: Jid | undefined
+  readonly lang?: string | undefined
+}
+const NOTHING = Buffer.alloc(0)
+const ESCAPES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', "'": '&apos;', '"': '&quot;' }
+const SPECIAL = /[&<>'"\t\n\r]/g
+/** True when the text may stand in an attribute as it is: printable ASCII without markup, the case of nearly every address and id. */
+function isPlain(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i)
+    if (c < 0x20 || c > 0x7e || c === 0x26 || c === 0x3c || c === 0x3e || c === 0x27 || c === 0x22) return false
+  }
+  return true
+}
+function escapeAttribute(text: string): string {
+  return isPlain(text) ? text : text.replace(SPECIAL, (c) => ESCAPES[c] ?? `&#${c.charCodeAt(0)};`)
+}
+
+/** The type a stanza has when it names none (RFC 6121 §4.7.1, §5.2.2); '' for available presence. */
+export function typeOf(kind: Kind, type: string | undefined): string {
+  if (kind === 'message') return type === 'chat' || type === 'error' || type === 'groupchat' || type === 'headline' ? type : 'normal'
+  return type ?? ''
+}
+
+/**
+ * A routed stanza: `from` is always stamped or verified before anything else sees it (RFC 6120 §8.1.2). Its content is kept as
+ * the canonical bytes received, or as a tree, whichever it was made from; the other is derived on first use.
+ */
+export class Stanza<K extends Kind = Kind> {
+  readonly kind: K
+  /** '' for available presence; `normal` for a message without a known type. */
+  readonly type: string
+  readonly id: string | undefined
+  readonly from: Jid
+  readonly to: Jid | undefined
+  readonly lang: string | undefined
+  #content: Buffer | undefined
+  #source: RawElement | Element | undefined
+  #children: readonly QName[]
+  #bytes: Buffer | undefined
+
+  private constructor(fields: Fields<K>, content: Buffer | undefined, source: RawElement | Element | undefined, children: readonly QName[]) {
+    this.kind = fields.kind
+    this.type = fields.type
+    this.id = fields.id
+    this.from = fields.from
+    this.to = fields.to
+    this.lang = fields.lang
+    this.#content = content
+    this.#source = source
+    this.#children = children
+  }
+
+  /** From a stanza as it came in; its canonical content is shared, not copied. */
+  static received<K extends Kind>(kind: K, raw: RawElement, from: Jid, to: Jid | undefined): Stanza<K> {
+    const fields = { kind, type: typeOf(kind, raw.type), id: raw.id, from, to, lang: raw.lang }
+    return new Stanza(fields, raw.content, raw, raw.children)
+  }
+
+  /** From payloads built here. */
+  static of<K extends Kind>(fields: Omit<Fields<K>, 'id'> & { readonly id?: string | undefined }, ...children: readonly (Element | string)[]): Stanza<K> {
+    const tree = el(fields.kind, NS_CLIENT, {}, ...children)
+    const names = children.filter((c): c is Element => typeof c !== 'string')
+    return new Stanza({ ...fields, id: fields.id }, children.length === 0 ? NOTHING : undefined, tree, names)
+  }
+
+  /** From canonical content bytes, as another node or the store hands them over. */
+  static stored<K extends Kind>(fields: Fields<K>, content: Buffer, children: readonly QName[]): Stanza<K> {
+    return new Stanza(fields, content, undefined, children)
+  }
+
+  /** Names of the payloads, in order, without building the tree. */
+  get children(): readonly QName[] {
+    return this.#children
+  }
+  has(name: string, ns: string): boolean {
+    for (const c of this.#children) if (c.name === name && c.ns === ns) return true
+    return false
+  }
+  /** Built from the received bytes on first use; passing a stanza on does not need it. */
+  get element(): Element {
+    const source = this.#source
+    if (source === undefined) throw new Error('a stored stanza has no tree')
+    if (!('token' in source)) return source
+    const element = source.element
+    this.#source = element
+    return element
+  }
+  /** The payload of that name. Builds the tree only when there is one. */
+  payload(name: string, ns: string): Element | undefined {
+    return this.has(name, ns) ? child(this.element, name, ns) : undefined
+  }
+  /** What stands between the tags, canonical XML for a stream whose default namespace is `jabber:client`. */
+  get content(): Buffer {
+    this.#content ??= Buffer.from(this.element.children.map((c) => (typeof c === 'string' ? escapeText(c) : serialize(c, NS_CLIENT))).join(''))
+    return this.#content
+  }
+  /** The whole stanza as it leaves on a client stream; made once however many sessions it goes to. */
+  get bytes(): Buffer {
+    this.#bytes ??= this.#write()
+    return this.#bytes
+  }
+  #write(): Buffer {
+    let head = `<${this.kind}`
+    if (this.to !== undefined) head += ` to='${escapeAttribute(this.to)}'`
+    head += ` from='${escapeAttribute(this.from)}'`
+    if (this.id !== undefined) head += ` id='${escapeAttribute(this.id)}'`
+    if (this.type !== '' && this.type !== 'normal') head += ` type='${escapeAttribute(this.type)}'`
+    if (this.lang !== undefined) head += ` xml:lang='${escapeAttribute(this.lang)}'`
+    const content = this.content
+    if (content.length === 0) return Buffer.from(`${head}/>`)
+    return Buffer.concat([Buffer.from(`${head}>`), content, Buffer.from(`</${this.kind}>`)])
+  }
+  /** The same stanza with other addresses or type; content is shared. */
+  with(change: { readonly to?: Jid | undefined; readonly from?: Jid; readonly type?: string; readonly id?: string }): Stanza<K> {
+    const fields = { kind: this.kind, type: this.type, id: this.id, from: this.from, to: this.to, lang: this.lang, ...change }
+    return new Stanza(fields, this.#content, this.#source, this.#children)
+  }
+  /** The same stanza with one payload more, at the end. */
+  adding(payload: Element): Stanza<K> {
+    const content = Buffer.concat([this.content, Buffer.from(serialize(payload, NS_CLIENT))])
+    const source = this.#source === undefined ? undefined : { ...this.element, children: [...this.element.children, payload] }
+    return new Stanza(this, content, source, [...this.#children, payload])
+  }
+}
+export type Message = Stanza<'message'>
+export type Presence = Stanza<'presence'>
+export type Iq = Stanza<'iq'>
+
+function escapeText(text: string): string {
+  return text.replace(/[&<>]/g, (c) => ESCAPES[c] as string)
+}
+
+/** RFC 6120 §8.2.3: the answer to a request. */
+export function resultOf(iq: Iq, payload?: Element): Iq {
+  const fields = { kind: 'iq' as const, type: 'result', id: iq.id, from: iq.to ?? bareAsJid(iq.from), to: iq.from }
+  return Stanza.of(fields, ...(payload === undefined ? [] : [payload]))
+}
+function bareAsJid(j: Jid): Jid {
+  const slash = j.indexOf('/')
+  return (slash < 0 ? j : j.slice(0, slash)) as Jid
+}
+
+/** RFC 6120 §8.3: the same kind of stanza back to its sender, with the request's payload echoed for an iq (Kontalk's clients were tested so). */
+export function errorReply<K extends Kind>(stanza: Stanza<K>, error: StanzaError, from?: Jid): Stanza<K> {
+  const echoed = stanza.kind === 'iq' ? stanza.element.children.filter((c) => typeof c !== 'string') : []
+  const fields = { kind: stanza.kind, type: 'error', id: stanza.id, from: from ?? stanza.to ?? bareAsJid(stanza.from), to: stanza.from }
+  return Stanza.of<K>(fields, ...echoed, errorElement(error))
+}
+export function errorElement(error: StanzaError): Element {
+  const parts: Element[] = [el(error.condition, NS_STANZA_ERRORS)]
+  if (error.text !== undefined) parts.push(el('text', NS_STANZA_ERRORS, { 'xml:lang': 'en' }, error.text))
+  if (error.app !== undefined) parts.push(error.app)
+  return el('error', NS_CLIENT, { type: error.type }, ...parts)
+}
+/** Reads a received error; undefined when the stanza carries none that RFC 6120 §8.3 knows. */
+export function conditionOf(stanza: Stanza): Condition | undefined {
+  const error = stanza.payload('error', NS_CLIENT)
+  const name = error?.children.find((c): c is Element => typeof c !== 'string' && c.ns === NS_STANZA_ERRORS && c.name in CONDITIONS)
+  return name?.name as Condition | undefined
+}
+/** The text of a payload, '' when absent. */
+export function payloadText(stanza: Stanza, name: string, ns: string): string {
+  const e = stanza.payload(name, ns)
+  return e === undefined ? '' : textOf(e)
+}
+export { StanzaError }
