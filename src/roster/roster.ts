@@ -1,4 +1,196 @@
-/** Written by the roster helper. */
-export interface Rosters {
-  readonly placeholder?: undefined
+import type { Account } from '../account/store.ts'
+import type { BareJid } from '../xmpp/jid.ts'
+import { RosterError } from './roster-error.ts'
+import type { RosterItem, RosterStore } from './store.ts'
+import {
+  type Cell,
+  cellOf,
+  isPendingIn,
+  isPendingOut,
+  type SubscriptionDirection,
+  type SubscriptionType,
+  stateOf,
+  subscriptionOf,
+} from './subscription.ts'
+
+/** Whose roster is meant, as far as known; an `AccountView` is one. */
+export interface RosterOwner {
+  readonly jid: BareJid
+  readonly account: Account | undefined
+  readonly roster: ReadonlyMap<BareJid, RosterItem>
+}
+/** The listed items (RFC 6121 §2.1.4 shows no others) and a version that no earlier account of that name had. */
+export interface Roster {
+  readonly items: readonly RosterItem[]
+  readonly version: string
+}
+/** What changed since a version, for one roster push each. */
+export interface RosterDelta {
+  readonly items: readonly RosterItem[]
+  readonly removed: readonly BareJid[]
+  readonly version: string
+}
+export interface RosterChange {
+  readonly contact: BareJid
+  readonly before: RosterItem | undefined
+  readonly after: RosterItem | undefined
+  readonly version: string
+}
+export interface Transition extends RosterChange {
+  /** Routed to the contact when outbound, delivered to the account when inbound. */
+  readonly pass: boolean
+  /** The server is to answer `subscribed` for the account. */
+  readonly reply: boolean
+  /** The item as clients see it changed: a roster push is due. */
+  readonly push: boolean
+  readonly changed: boolean
+}
+
+/** Who knows whom: reads and changes rosters. The caller tells views and devices. */
+export class Rosters {
+  readonly #store: RosterStore
+  readonly #maxItems: number
+  readonly #maxRequests: number
+  /** `maxItems` bounds what the owner lists, `maxRequests` what strangers can leave there; neither can crowd out the other. */
+  constructor(options: { readonly store: RosterStore; readonly maxItems: number; readonly maxRequests: number }) {
+    this.#store = options.store
+    this.#maxItems = options.maxItems
+    this.#maxRequests = options.maxRequests
+  }
+
+  /** @throws RosterError no-account */
+  async get(jid: BareJid): Promise<Roster> {
+    const loaded = await this.#store.load(jid)
+    if (loaded === undefined) throw new RosterError('no-account')
+    return { items: loaded.items.filter((i) => i.listed), version: versionOf(loaded.account.id, loaded.version) }
+  }
+
+  /** Undefined when the version is unknown, such as one of an earlier account of that name: send the whole roster. */
+  async since(owner: RosterOwner, version: string): Promise<RosterDelta | undefined> {
+    const { id } = accountOf(owner)
+    const known = numberOf(id, version)
+    const delta = known === undefined ? undefined : await this.#store.since(id, known)
+    if (delta === undefined) return undefined
+    // A contact that was removed and has asked again since is an unlisted item now: to a client it is still removed.
+    const gone = delta.items.filter((i) => !i.listed).map((i) => i.contact)
+    const items = delta.items.filter((i) => i.listed)
+    return { items, removed: [...delta.removed, ...gone], version: versionOf(id, delta.version) }
+  }
+
+  /** Adds the contact or gives it another name and groups (RFC 6121 §2.3, §2.4). @throws RosterError full, no-account */
+  async set(
+    owner: RosterOwner,
+    contact: BareJid,
+    shown: { readonly name: string | undefined; readonly groups: readonly string[] },
+  ): Promise<RosterChange> {
+    this.#checkItems(owner, contact)
+    return this.#change(owner, contact, (item) => ({ ...(item ?? newItem(contact)), ...shown, listed: true }))
+  }
+
+  /** Takes the contact off the roster with every subscription and request; `before` tells what is to be cancelled (§2.5.2). @throws RosterError unknown-contact, no-account */
+  async remove(owner: RosterOwner, contact: BareJid): Promise<RosterChange & { readonly before: RosterItem }> {
+    const change = await this.#change(owner, contact, (item) => (item?.listed === true ? undefined : item))
+    if (change.before?.listed !== true) throw new RosterError('unknown-contact')
+    return { ...change, before: change.before }
+  }
+
+  /**
+   * Lets one subscription stanza act on the contact's state (RFC 6121 Appendix A). `request` is the content of an inbound
+   * `subscribe`, kept until it is answered. @throws RosterError full, no-account
+   */
+  async apply(
+    owner: RosterOwner,
+    contact: BareJid,
+    direction: SubscriptionDirection,
+    type: SubscriptionType,
+    request: Uint8Array = new Uint8Array(),
+  ): Promise<Transition> {
+    if (direction === 'outbound' && (type === 'subscribe' || type === 'subscribed')) this.#checkItems(owner, contact)
+    if (direction === 'inbound' && type === 'subscribe') this.#checkRequests(owner, contact)
+    let cell: Cell | undefined
+    const change = await this.#change(owner, contact, (item) => {
+      cell = cellOf(direction, type, stateOf(item), item?.approved ?? false)
+      return applied(item, contact, cell, request)
+    })
+    if (cell === undefined) throw new Error('the roster store did not ask for the change')
+    const { before, after } = change
+    return { ...change, pass: cell.pass, reply: cell.reply, push: !looksSame(before, after), changed: before !== after }
+  }
+
+  async #change(
+    owner: RosterOwner,
+    contact: BareJid,
+    decide: (item: RosterItem | undefined) => RosterItem | undefined,
+  ): Promise<RosterChange> {
+    const { id } = accountOf(owner)
+    const { before, after, version } = await this.#store.change(id, contact, decide, this.#maxItems + this.#maxRequests)
+    return { contact, before, after, version: versionOf(id, version) }
+  }
+  /** Counts what the view knows; the store's own bound holds where it is stale. */
+  #checkItems(owner: RosterOwner, contact: BareJid): void {
+    if (owner.roster.get(contact)?.listed === true || owner.roster.size < this.#maxItems) return
+    if (count(owner, (item) => item.listed) >= this.#maxItems) throw new RosterError('full')
+  }
+  #checkRequests(owner: RosterOwner, contact: BareJid): void {
+    if (owner.roster.has(contact) || owner.roster.size < this.#maxRequests) return
+    if (count(owner, (item) => !item.listed) >= this.#maxRequests) throw new RosterError('full')
+  }
+}
+
+function applied(
+  item: RosterItem | undefined,
+  contact: BareJid,
+  cell: Cell,
+  request: Uint8Array,
+): RosterItem | undefined {
+  const { next } = cell
+  const subscription = subscriptionOf(next)
+  const pendingOut = isPendingOut(next)
+  const approved = cell.approved ?? item?.approved ?? false
+  // The first request is kept: whoever repeats it a thousand times costs no write.
+  const pendingIn = isPendingIn(next) ? (item?.pendingIn ?? request) : undefined
+  const old = item ?? newItem(contact)
+  if (
+    old.subscription === subscription &&
+    old.pendingOut === pendingOut &&
+    old.approved === approved &&
+    old.pendingIn === pendingIn
+  ) {
+    return item
+  }
+  const listed = old.listed || pendingOut || approved || subscription !== 'none'
+  if (!listed && pendingIn === undefined) return undefined
+  return { ...old, subscription, pendingOut, pendingIn, approved, listed }
+}
+function looksSame(a: RosterItem | undefined, b: RosterItem | undefined): boolean {
+  if (a?.listed !== true || b?.listed !== true) return a?.listed === b?.listed || !(a?.listed || b?.listed)
+  return a.subscription === b.subscription && a.pendingOut === b.pendingOut && a.approved === b.approved
+}
+function newItem(contact: BareJid): RosterItem {
+  return {
+    contact,
+    name: undefined,
+    groups: [],
+    subscription: 'none',
+    pendingOut: false,
+    pendingIn: undefined,
+    approved: false,
+    listed: false,
+    version: 0,
+  }
+}
+function accountOf(owner: RosterOwner): Account {
+  if (owner.account === undefined) throw new RosterError('no-account')
+  return owner.account
+}
+function count(owner: RosterOwner, test: (item: RosterItem) => boolean): number {
+  let n = 0
+  for (const item of owner.roster.values()) if (test(item)) n++
+  return n
+}
+/** The account's id is part of it: who registers a name again must not find his predecessor's cached roster current. */
+const versionOf = (account: number, version: number): string => `${account}-${version}`
+function numberOf(account: number, version: string): number | undefined {
+  const parts = /^(\d{1,15})-(\d{1,15})$/.exec(version)
+  return parts !== null && Number(parts[1]) === account ? Number(parts[2]) : undefined
 }

@@ -26,7 +26,9 @@ export interface RosterItem {
 /** Tables `roster` (per account: version) and `roster_item`. Removed items stay as tombstones for versioned pushes. */
 export interface RosterStore {
   /** The account and its whole roster in one query; undefined when there is no such account. */
-  load(jid: BareJid): Promise<{ readonly account: Account; readonly items: readonly RosterItem[]; readonly version: number } | undefined>
+  load(
+    jid: BareJid,
+  ): Promise<{ readonly account: Account; readonly items: readonly RosterItem[]; readonly version: number } | undefined>
   /**
    * Reads one item under the roster's lock, lets `change` decide, and writes what it returns with the next version; undefined
    * removes it, the same object leaves it. `maxItems` bounds the roster. @throws RosterError full
@@ -36,7 +38,17 @@ export interface RosterStore {
     contact: BareJid,
     change: (item: RosterItem | undefined) => RosterItem | undefined,
     maxItems: number,
-  ): Promise<{ readonly before: RosterItem | undefined; readonly after: RosterItem | undefined; readonly version: number }>
+  ): Promise<{
+    readonly before: RosterItem | undefined
+    readonly after: RosterItem | undefined
+    readonly version: number
+  }>
   /** What changed since a version: items and removed contacts; undefined when the version is not known. */
-  since(account: number, version: number): Promise<{ readonly items: readonly RosterItem[]; readonly removed: readonly BareJid[]; readonly version: number } | undefined>
+  since(
+    account: number,
+    version: number,
+  ): Promise<
+    | { readonly items: readonly RosterItem[]; readonly removed: readonly BareJid[]; readonly version: number }
+    | undefined
+  >
 }
