@@ -1,0 +1,126 @@
+import { z } from 'zod'
+import { duration, rate, size } from './units.ts'
+
+const count = () => z.int('expected a whole number').min(1, 'expected at least 1')
+
+/** RFC 6120 §13.12: no server may refuse stanzas of 10,000 bytes. */
+const STANZA_FLOOR = 10_000
+const stanzaSize = () =>
+  size().refine((bytes) => bytes >= STANZA_FLOOR, 'expected at least 10000B (RFC 6120 section 13.12)')
+
+/** Bounds on one element on a stream; tighter before login. */
+const elementBounds = (defaults: {
+  readonly max_bytes: string
+  readonly max_depth: number
+  readonly max_elements: number
+  readonly max_attributes: number
+  readonly max_namespaces: number
+}) =>
+  z
+    .strictObject({
+      max_bytes: stanzaSize().prefault(defaults.max_bytes).describe('Bytes of one stanza, and of the stream header.'),
+      max_depth: count().default(defaults.max_depth).describe('Nesting of elements in one stanza.'),
+      max_elements: count().default(defaults.max_elements).describe('Elements in one stanza.'),
+      max_attributes: count().default(defaults.max_attributes).describe('Attributes of one element.'),
+      max_namespaces: count().default(defaults.max_namespaces).describe('Namespace declarations in one stanza.'),
+    })
+    .prefault({})
+
+/** Everything that is bounded; each limit ends in a stanza, stream or SASL error with a text. */
+export const limits = z
+  .strictObject({
+    stanza: elementBounds({
+      max_bytes: '256KiB',
+      max_depth: 64,
+      max_elements: 4096,
+      max_attributes: 64,
+      max_namespaces: 256,
+    }).describe('What one stanza may be, after login.'),
+    stanza_before_login: elementBounds({
+      max_bytes: '32KiB',
+      max_depth: 16,
+      max_elements: 128,
+      max_attributes: 32,
+      max_namespaces: 32,
+    }).describe('The same before login; a public key of a registration must fit.'),
+    stream: z
+      .strictObject({
+        login_timeout: duration().prefault('30s').describe('From connection to bound session, whatever is sent.'),
+        idle_timeout: duration().prefault('10m').describe('Silence after which a client is asked whether it is there.'),
+        answer_timeout: duration().prefault('60s').describe('Time to answer that question, or an <r/>.'),
+        close_timeout: duration().prefault('5s').describe('Time for the closing handshake.'),
+        out_queue: size()
+          .prefault('1MiB')
+          .describe('Bytes that may wait for one slow client before it has to catch up.'),
+      })
+      .prefault({})
+      .describe('One stream.'),
+    connections: z
+      .strictObject({
+        total: count().default(50_000).describe('Connections of this process.'),
+        per_address: count().default(200).describe('Connections of one address (IPv6: one /64).'),
+        before_login: count().default(5_000).describe('Connections of this process that have not logged in.'),
+        before_login_per_address: count().default(50).describe('The same of one address.'),
+      })
+      .prefault({})
+      .describe('Connections.'),
+    login: z
+      .strictObject({
+        attempts: count().default(5).describe('Failed attempts on one connection.'),
+        failures_per_address: rate().prefault('60/1m').describe('Failed attempts of one address.'),
+        failures_per_account: rate().prefault('100/10m').describe('Failed attempts on one account.'),
+        checks: count().default(16).describe('Password checks (PBKDF2) that may run or wait at the same time.'),
+      })
+      .prefault({})
+      .describe('Logins.'),
+    session: z
+      .strictObject({
+        per_account: count().default(20).describe('Resources of one account, detached ones included.'),
+        resume_time: duration().prefault('10m').describe('How long a lost session may be resumed (XEP-0198).'),
+        unacknowledged: count().default(2_000).describe('Stanzas kept for a session that does not acknowledge.'),
+        directed_presence: count().default(1_000).describe('Addresses one session may send directed presence to.'),
+      })
+      .prefault({})
+      .describe('Sessions.'),
+    roster: z
+      .strictObject({
+        max_items: count().default(2_000).describe('Items of one roster, pending requests included.'),
+        max_groups: count().default(20).describe('Groups of one item.'),
+      })
+      .prefault({})
+      .describe('Rosters.'),
+    inbox: z
+      .strictObject({
+        open_entries: count().default(5_000).describe('Messages that may wait for one account.'),
+        open_bytes: size().prefault('20MiB').describe('Their bytes.'),
+      })
+      .prefault({})
+      .describe('What waits for an account.'),
+    registration: z
+      .strictObject({
+        code_lifetime: duration().prefault('10m').describe('How long a code is good.'),
+        code_attempts: count().default(5).describe('Wrong codes until a request is locked.'),
+        lockout: duration().prefault('1h').describe('How long a locked number is refused.'),
+        sms_per_number: rate().prefault('3/1h').describe('Codes sent to one number.'),
+        sms_per_address: rate().prefault('10/1h').describe('Codes one address (IPv6: one /64) may ask for.'),
+        sms_per_prefix: rate().prefault('50/1h').describe('Codes to numbers that share the first six digits.'),
+        sms_per_country: rate().prefault('1000/1d').describe('Codes to one country.'),
+        sms_total: rate().prefault('5000/1d').describe('Codes of the whole server.'),
+        accounts_per_address: rate().prefault('20/1d').describe('Accounts without a number one address may make.'),
+      })
+      .prefault({})
+      .describe('Registration and what it may cost.'),
+    keys: z
+      .strictObject({ max_bytes: size().prefault('64KiB').describe('One OpenPGP public key, unarmoured.') })
+      .prefault({})
+      .describe('Keys.'),
+    http: z
+      .strictObject({
+        max_header: size().prefault('8KiB').describe('Bytes of a request header.'),
+        header_timeout: duration().prefault('10s').describe('Time to send it.'),
+      })
+      .prefault({})
+      .describe('HTTP listeners.'),
+  })
+  .prefault({})
+  .describe('Bounds; the defaults are good for a server of thousands.')

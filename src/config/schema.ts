@@ -1,0 +1,234 @@
+import { z } from 'zod'
+import { type Domain, prepareDomain } from '../xmpp/jid.ts'
+import { limits } from './limits.ts'
+import { address, duration, type Secret, secret } from './units.ts'
+
+/** What of a feature concerns its config section. */
+export interface FeatureSection {
+  readonly name: string
+  readonly config: z.ZodType
+}
+
+const domain = () =>
+  z.string('expected a domain such as example.org').transform((text, context): Domain => {
+    const prepared = text === '' ? undefined : prepareDomain(text)
+    if (prepared !== undefined) return prepared
+    context.issues.push({ code: 'custom', message: 'expected a domain such as example.org', input: text })
+    return z.NEVER
+  })
+const path = () => z.string('expected a path').min(1, 'expected a path')
+const text = () => z.string('expected a text').min(1, 'expected a text that is not empty')
+const url = (protocol: RegExp, expected: string) => z.url({ protocol, error: `expected ${expected}` })
+const secretUrl = (protocol: RegExp, expected: string) =>
+  secret().refine((value) => {
+    const parsed = URL.parse(value.reveal())
+    return parsed !== null && protocol.test(parsed.protocol.slice(0, -1))
+  }, `expected ${expected}`)
+const country = () => z.string().regex(/^[A-Z]{2}$/, 'expected a country as two capital letters, such as DE')
+
+const tls = z.strictObject({
+  certificate: path().describe('PEM file with the certificate chain; read again when it changes.'),
+  key: path().describe('PEM file with its private key. P-256 costs least.'),
+})
+
+const c2s = z
+  .strictObject({
+    starttls: z
+      .array(address())
+      .prefault(['[::]:5222', '[::]:5999'])
+      .describe('Listeners that begin in clear (RFC 6120).'),
+    direct_tls: z.array(address()).prefault(['[::]:5223']).describe('Listeners that begin with TLS (XEP-0368).'),
+  })
+  .prefault({})
+
+const s2s = z.strictObject({
+  listen: z.array(address()).prefault(['[::]:5269']),
+  direct_tls: z.array(address()).prefault(['[::]:5270']),
+})
+
+const http = z
+  .strictObject({
+    public: z.strictObject({ listen: address(), url: url(/^https?$/, 'an https address') }).optional(),
+    ops: z
+      .strictObject({ listen: address().prefault('127.0.0.1:9090') })
+      .prefault({})
+      .describe('/metrics, /livez and /readyz; no login, keep it inside.'),
+    admin: z.strictObject({ listen: address() }).optional(),
+  })
+  .prefault({})
+
+const database = z.strictObject({
+  url: secretUrl(/^postgres(ql)?$/, 'an address such as postgres://user@host/database'),
+  url_file: path().optional(),
+})
+const redis = z.strictObject({
+  url: secretUrl(/^rediss?$/, 'an address such as redis://host:6379'),
+  url_file: path().optional(),
+})
+
+const account = z
+  .strictObject({
+    registration: z
+      .array(z.enum(['sms', 'invite', 'open'], 'expected sms, invite or open'))
+      .default([])
+      .describe('Ways to an account of one’s own; [] is closed.'),
+    open_confirmed: z.boolean('expected true or false').default(false).describe('Allows open in production.'),
+    countries: z.array(country()).min(1).optional().describe('Countries whose numbers may register; absent: all.'),
+    takeover_delay: duration().prefault('24h'),
+    inactive_after: duration().optional(),
+  })
+  .prefault({})
+
+const sms = z.discriminatedUnion(
+  'provider',
+  [
+    z.strictObject({ provider: z.literal('console') }),
+    z.strictObject({
+      provider: z.literal('webhook'),
+      url: url(/^https?$/, 'an https address'),
+      secret: secret(),
+      secret_file: path().optional(),
+      timeout: duration().prefault('10s'),
+    }),
+    z.strictObject({
+      provider: z.literal('vonage-verify'),
+      brand: text(),
+      api_key: text(),
+      api_secret: secret(),
+      api_secret_file: path().optional(),
+    }),
+    z.strictObject({
+      provider: z.literal('vonage-sms'),
+      from: text(),
+      api_key: text(),
+      api_secret: secret(),
+      api_secret_file: path().optional(),
+    }),
+  ],
+  'expected provider: console, webhook, vonage-verify or vonage-sms',
+)
+
+const inbox = z
+  .strictObject({
+    delivery: z
+      .enum(['first-come', 'exclusive', 'every-device'], 'expected first-come, exclusive or every-device')
+      .default('first-come'),
+    exclusive_timeout: duration().prefault('30s'),
+    retention: duration().prefault('365d').describe('How long the archive keeps what was taken.'),
+    open_for: duration().prefault('30d').describe('How long a message waits for a device to take it.'),
+  })
+  .prefault({})
+
+const log = z
+  .strictObject({
+    level: z
+      .enum(['error', 'warn', 'info', 'debug', 'trace'], 'expected error, warn, info, debug or trace')
+      .default('info'),
+    format: z.enum(['json', 'pretty'], 'expected json or pretty').default('json'),
+  })
+  .prefault({})
+
+const keys = z.strictObject({ server_key_file: path().optional() }).prefault({})
+
+/** The sections of all features: absent for the defaults, false to switch off. */
+const featuresOf = (features: readonly FeatureSection[]) =>
+  z
+    .strictObject(
+      Object.fromEntries(
+        features.map((f) => [
+          f.name,
+          z
+            .literal(false)
+            .or(f.config)
+            .prefault({} as never),
+        ]),
+      ) as Record<string, z.ZodType<unknown>>,
+    )
+    .prefault({})
+
+/** Runs a rule even when other values are faulty, so that all faults are told at once; what it reads may be missing. */
+const rule = (at: readonly string[], error: string) => ({ path: [...at], error, when: () => true })
+
+/** The schema of the whole file; every key has a default or is required. */
+export function configSchema(features: readonly FeatureSection[]) {
+  return z
+    .strictObject({
+      domain: domain().optional(),
+      domains: z.array(domain()).min(1, 'expected at least one domain').optional(),
+      environment: z.enum(['production', 'development'], 'expected production or development').default('production'),
+      secret_file: path().optional().describe('The root secret, one a line, newest first; absent: made in data_dir.'),
+      tls: tls.optional(),
+      c2s,
+      s2s: s2s.optional(),
+      http,
+      database: database.optional(),
+      redis: redis.optional(),
+      data_dir: path().default('/var/lib/fernruf'),
+      workers: z.union([z.literal('auto'), z.int().min(1)], 'expected auto or a number of processes').default(1),
+      account,
+      sms: sms.optional(),
+      keys,
+      inbox,
+      limits,
+      features: featuresOf(features),
+      log,
+    })
+    .refine(
+      (c) => c?.domain !== undefined || c?.domains !== undefined,
+      rule(['domain'], 'expected the domain to serve'),
+    )
+    .refine(
+      (c) => c?.domain === undefined || c.domains === undefined,
+      rule(['domains'], 'expected domain or domains, not both'),
+    )
+    .refine(
+      (c) => c?.environment !== 'production' || c.tls !== undefined,
+      rule(['tls'], 'expected a certificate and key when environment is production'),
+    )
+    .refine(
+      (c) =>
+        c?.environment !== 'production' || !c.account?.registration?.includes?.('open') || c.account.open_confirmed,
+      rule(['account', 'registration'], 'open lets anybody in: in production it needs open_confirmed: true as well'),
+    )
+    .refine(
+      (c) => !c?.account?.registration?.includes?.('sms') || c.sms !== undefined,
+      rule(['sms'], 'expected a provider, since account.registration has sms'),
+    )
+    .refine(
+      (c) => c?.environment !== 'production' || c.sms?.provider !== 'console',
+      rule(['sms', 'provider'], 'console prints codes on the log: in production expected webhook or vonage-verify'),
+    )
+    .transform(({ domain: one, domains: many, ...rest }) => {
+      const [first, ...others] = new Set(many ?? (one === undefined ? [] : [one]))
+      if (first === undefined) return z.NEVER
+      const domains: readonly [Domain, ...Domain[]] = [first, ...others]
+      return { ...rest, domains }
+    })
+}
+
+/** The whole config, checked, defaulted and frozen. Durations are ms, sizes bytes; `domains` begins with the one that is shown. */
+export type Config = Frozen<z.output<ReturnType<typeof configSchema>>>
+
+type Frozen<T> = unknown extends T
+  ? T
+  : T extends string | number | boolean | undefined | Secret
+    ? T
+    : { readonly [K in keyof T]: Frozen<T[K]> }
+
+/** Sections that say something to a part that does not exist yet, in the words of the file. */
+export function unbuiltSections(config: Config): string[] {
+  const { s2s, redis, workers, http, keys, sms, inbox, account } = config
+  const found: (string | false)[] = [
+    s2s !== undefined && 's2s',
+    redis !== undefined && 'redis',
+    workers !== 1 && 'workers',
+    http.public !== undefined && 'http.public',
+    http.admin !== undefined && 'http.admin',
+    keys.server_key_file !== undefined && 'keys.server_key_file',
+    sms?.provider.startsWith('vonage') === true && `sms.provider ${sms.provider}`,
+    account.registration.includes('invite') && 'account.registration invite',
+    account.inactive_after !== undefined && 'account.inactive_after',
+    inbox.delivery !== 'first-come' && `inbox.delivery ${inbox.delivery}`,
+  ]
+  return found.filter((name) => name !== false)
+}
