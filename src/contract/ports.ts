@@ -2,10 +2,12 @@ import type { Accounts } from '../account/accounts.ts'
 import type { Registration } from '../account/registration.ts'
 import type { Keys } from '../keys/directory.ts'
 import type { Registry } from '../presence/registry.ts'
-import type { Rosters } from '../roster/roster.ts'
-import type { Domain, FullJid, Jid } from '../xmpp/jid.ts'
-import type { Iq, Stanza } from '../xmpp/stanza.ts'
+import type { RosterChange, Rosters } from '../roster/roster.ts'
+import type { RosterItem } from '../roster/store.ts'
+import type { BareJid, Domain, FullJid, Jid } from '../xmpp/jid.ts'
+import type { Stanza } from '../xmpp/stanza.ts'
 import type { Views } from './account-view.ts'
+import type { Awaitable } from './hook.ts'
 import type { Recipient } from './session.ts'
 
 /** Sends stanzas of the server's own, or on behalf of an account, down the line. */
@@ -15,17 +17,21 @@ export interface LinePort {
   /** To exactly this connected resource, on whichever node. Never kept, never bounced. */
   sendTo(recipient: Recipient, stanza: Stanza): void
 }
-/** Asks a client; the answer comes back to the node that asked. */
-export interface AskPort {
-  /** @returns the result or error iq, undefined after `timeoutMs` or when the resource is gone. */
-  ask(iq: Iq, timeoutMs: number): Promise<Iq | undefined>
-}
 /** What this server says of itself (XEP-0030, XEP-0115): filled by server.ts from all enabled features. */
 export interface DiscoPort {
   readonly domains: ReadonlySet<Domain>
   readonly serverFeatures: readonly string[]
   readonly accountFeatures: readonly string[]
   readonly items: readonly { readonly jid: Jid; readonly name: string }[]
+  /** What answers (XEP-0092). */
+  readonly software: { readonly name: string; readonly version: string }
+}
+/** What a change of a roster means for others; the step of the line that keeps presence does it. */
+export interface PresencePort {
+  /** A roster push to every interested resource of the account, on all nodes (RFC 6121 §2.1.6). */
+  push(account: BareJid, change: Pick<RosterChange, 'contact' | 'after' | 'version'>): Awaitable<void>
+  /** Ends the subscriptions and requests of an item that was removed, both ways (RFC 6121 §2.5.2). */
+  cancel(account: BareJid, item: RosterItem): Awaitable<void>
 }
 /** Ends sessions on all nodes. */
 export interface SessionsPort {
@@ -36,7 +42,6 @@ export interface SessionsPort {
 /** What a feature may ask of the rest of the server. server.ts fills them; tests fill them with fakes. */
 export interface Ports {
   readonly line: LinePort
-  readonly ask: AskPort
   readonly disco: DiscoPort
   readonly sessions: SessionsPort
   readonly views: Views
@@ -44,6 +49,7 @@ export interface Ports {
   readonly accounts: Accounts
   readonly registration: Registration
   readonly rosters: Rosters
+  readonly presence: PresencePort
   readonly keys: Keys
 }
 export type Port = keyof Ports

@@ -1,0 +1,62 @@
+import type { RosterItem } from '../roster/store.ts'
+import { isSeen, seesUs } from '../roster/subscription.ts'
+import type { BareJid, FullJid, Jid } from '../xmpp/jid.ts'
+import { bareOf } from '../xmpp/jid.ts'
+import type { RegisteredSession } from './registry.ts'
+
+type Contacts = ReadonlyMap<BareJid, RosterItem>
+/** An available resource (RFC 6121 §4.2): it has a priority and the presence it last sent. */
+export type AvailableSession = RegisteredSession & {
+  readonly priority: number
+  readonly presence: NonNullable<RegisteredSession['presence']>
+}
+
+/** Contacts that are told the account's presence (RFC 6121 §4.2.2): `from` and `both`. Its own devices are no contacts. */
+export function watchers(account: BareJid, roster: Contacts): BareJid[] {
+  return chosen(account, roster, seesUs)
+}
+/** Contacts whose presence is asked for at initial presence (RFC 6121 §4.3.1): `to` and `both`. */
+export function watched(account: BareJid, roster: Contacts): BareJid[] {
+  return chosen(account, roster, isSeen)
+}
+function chosen(account: BareJid, roster: Contacts, test: (item: RosterItem) => boolean): BareJid[] {
+  const contacts: BareJid[] = []
+  for (const item of roster.values()) if (item.contact !== account && test(item)) contacts.push(item.contact)
+  return contacts
+}
+/** Unanswered requests, due to every resource that becomes available (RFC 6121 §3.1.3). */
+export function requests(roster: Contacts): { readonly contact: BareJid; readonly content: Uint8Array }[] {
+  const found: { contact: BareJid; content: Uint8Array }[] = []
+  for (const { contact, pendingIn } of roster.values()) {
+    if (pendingIn !== undefined) found.push({ contact, content: pendingIn })
+  }
+  return found
+}
+/** True when the account's presence may be told to whoever asks (RFC 6121 §4.3.2): a subscriber, or the account itself. */
+export function maySee(asker: Jid, account: BareJid, roster: Contacts): boolean {
+  const bare = bareOf(asker)
+  return bare === account || seesUs(roster.get(bare))
+}
+
+/** The available ones, of one resource only when `address` is a full JID. */
+export function available(sessions: readonly RegisteredSession[], address?: Jid): AvailableSession[] {
+  return sessions.filter(
+    (s): s is AvailableSession => isAvailable(s) && (address === undefined || covers(address, s.jid)),
+  )
+}
+function isAvailable(s: RegisteredSession): boolean {
+  return s.priority !== undefined && s.presence !== undefined
+}
+/** True when a presence to `address` reaches `resource`. */
+export function covers(address: Jid, resource: FullJid): boolean {
+  return address === resource || address === (bareOf(resource) as Jid)
+}
+
+/** RFC 6121 §4.7.2.3: an integer from -128 to 127; an empty one is 0. Undefined when it is neither. */
+export function parsePriority(text: string): number | undefined {
+  const trimmed = text.trim()
+  if (trimmed === '') return 0
+  if (!/^[+-]?\d{1,3}$/.test(trimmed)) return undefined
+  const value = Number(trimmed)
+  return value >= -128 && value <= 127 ? value : undefined
+}

@@ -1,0 +1,39 @@
+import type { AvailableSession } from '../presence/broadcast.ts'
+import type { SubscriptionType } from '../roster/subscription.ts'
+import type { BareJid, FullJid, Jid } from '../xmpp/jid.ts'
+import { type Presence, Stanza } from '../xmpp/stanza.ts'
+
+/** What the resource last sent, as the registry keeps it. */
+export function presenceOf(session: AvailableSession, to: Jid): Presence {
+  const fields = {
+    kind: 'presence',
+    type: '',
+    id: undefined,
+    from: session.jid,
+    to,
+    lang: session.presence.lang,
+  } as const
+  return Stanza.stored(fields, bufferOf(session.presence.content), [])
+}
+export function unavailable(from: BareJid | FullJid, to: Jid | undefined): Presence {
+  return Stanza.of({ kind: 'presence', type: 'unavailable', from, to })
+}
+/** A kept request, with its content (RFC 6121 §3.1.3). */
+export function requestOf(contact: BareJid, account: BareJid, content: Uint8Array): Presence {
+  const fields = {
+    kind: 'presence',
+    type: 'subscribe',
+    id: undefined,
+    from: contact,
+    to: account,
+    lang: undefined,
+  } as const
+  return Stanza.stored(fields, bufferOf(content), [])
+}
+export function subscriptionStanza(type: SubscriptionType, from: BareJid, to: BareJid): Presence {
+  return Stanza.of({ kind: 'presence', type, from, to })
+}
+export function probe(from: FullJid, to: BareJid): Presence {
+  return Stanza.of({ kind: 'presence', type: 'probe', from, to })
+}
+const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)

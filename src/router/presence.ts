@@ -1,0 +1,278 @@
+import type { Logger } from 'pino'
+import type { AccountView, Views } from '../contract/account-view.ts'
+import type { Awaitable } from '../contract/hook.ts'
+import type { LinePort, PresencePort } from '../contract/ports.ts'
+import type { Session } from '../contract/session.ts'
+import { available, maySee, parsePriority, requests, watched, watchers } from '../presence/broadcast.ts'
+import type { RegisteredSession, Registry } from '../presence/registry.ts'
+import type { RosterChange, Rosters } from '../roster/roster.ts'
+import { RosterError } from '../roster/roster-error.ts'
+import type { RosterItem } from '../roster/store.ts'
+import { SUBSCRIPTION_TYPES, type SubscriptionType } from '../roster/subscription.ts'
+import { allOf, whenKnown } from '../util/awaitable.ts'
+import { KeyedQueue } from '../util/keyed-queue.ts'
+import { type BareJid, bareOf, type Domain, domainOf, isFull, type Jid } from '../xmpp/jid.ts'
+import { NS_CLIENT } from '../xmpp/ns.ts'
+import { errorReply, type Presence, payloadText } from '../xmpp/stanza.ts'
+import { StanzaError } from '../xmpp/stanza-error.ts'
+import { presenceOf, probe, requestOf, subscriptionStanza, unavailable } from './presence-stanza.ts'
+import { Subscriptions } from './subscriptions.ts'
+
+/** Entities one session may have sent directed presence to (RFC 6121 §4.6), all told when it ends. */
+export const MAX_DIRECTED = 500
+/** Bytes of what a request to subscribe may carry, such as a key: it is kept until it is answered. */
+export const MAX_REQUEST_BYTES = 32_768
+
+export interface PresenceParts {
+  readonly line: LinePort
+  readonly registry: Registry
+  readonly views: Views
+  readonly rosters: Rosters
+  /** Served ones. */
+  readonly domains: ReadonlySet<Domain>
+  readonly log: Logger
+  /** Records in session and registry what the resource is from now on; `undefined` twice: not available. Called before anybody is told. */
+  readonly available: (session: Session, priority: number | undefined, presence: Presence | undefined) => void
+}
+
+/**
+ * The step of the line that keeps presence (RFC 6121 §3, §4): who is told, who is asked, who may know. What concerns one
+ * account happens in the order it came. Methods return a promise only when something has to be waited for; it never rejects.
+ */
+export class PresenceStep implements PresencePort {
+  readonly #parts: PresenceParts
+  readonly #subscriptions: Subscriptions
+  readonly #queue = new KeyedQueue<BareJid>()
+  readonly #directed = new WeakMap<Session, Set<Jid>>()
+  constructor(parts: PresenceParts) {
+    this.#parts = parts
+    this.#subscriptions = new Subscriptions(parts)
+  }
+
+  /** Presence without `to` (§4.2, §4.4, §4.5). @throws StanzaError bad-request */
+  fromClient(presence: Presence, session: Session): Awaitable<void> {
+    if (presence.type === 'unavailable') return this.#leave(session, presence)
+    if (presence.type !== '') throw new StanzaError('bad-request', { text: 'This presence needs an address.' })
+    const initial = session.priority === undefined
+    this.#parts.available(session, priorityOf(presence), presence)
+    return this.#forClient(presence, session, () =>
+      this.#withView(session.account, (view) =>
+        allOf([
+          this.#broadcast(presence, view),
+          this.#toOwnDevices(presence, session, initial),
+          initial ? this.#catchUp(session, view) : undefined,
+        ]),
+      ),
+    )
+  }
+
+  /** Notes available or unavailable presence with a `to`, which then goes its way (§4.6). @throws StanzaError resource-constraint */
+  directed(presence: Presence, session: Session): void {
+    const { to } = presence
+    if (to === undefined) return
+    const known = this.#directed.get(session)
+    if (presence.type !== '') {
+      known?.delete(to)
+      return
+    }
+    if (known === undefined) {
+      this.#directed.set(session, new Set([to]))
+    } else if (known.size < MAX_DIRECTED || known.has(to)) {
+      known.add(to)
+    } else {
+      throw new StanzaError('resource-constraint', { text: 'Too many directed presences.' })
+    }
+  }
+
+  /** Subscription stanzas of a client (§3): changes its roster, then routes. @throws StanzaError bad-request, policy-violation */
+  subscription(presence: Presence, session: Session): Awaitable<void> {
+    const { to } = presence
+    const type = subscriptionTypeOf(presence)
+    if (to === undefined || type === undefined)
+      throw new StanzaError('bad-request', { text: 'A subscription needs an address.' })
+    return this.#forClient(presence, session, () =>
+      this.#subscriptions.outbound(type, presence, session.account, bareOf(to)),
+    )
+  }
+
+  /** Any presence for a local account, from here or elsewhere. Whether the account exists does not show. @throws StanzaError bad-request, policy-violation */
+  toAccount(presence: Presence, view: AccountView): Awaitable<void> {
+    const type = subscriptionTypeOf(presence)
+    if (type !== undefined) {
+      // §3.1.3: nobody is asked and nobody answers, as with an account that does not care.
+      if (view.account === undefined) return
+      return this.#inOrder(view.jid, () => this.#subscriptions.inbound(type, presence, view), this.#logged)
+    }
+    switch (presence.type) {
+      case 'probe':
+        return this.#inOrder(view.jid, () => this.#answerProbe(presence, view), this.#logged)
+      case '':
+      case 'unavailable':
+      case 'error':
+        return this.#inOrder(view.jid, () => this.#toDevices(presence, view.jid), this.#logged)
+      default:
+        throw new StanzaError('bad-request', { text: 'Unknown type of presence.' })
+    }
+  }
+
+  /** The session is gone without having said so; to be called while `session.priority` still tells what it was. */
+  sessionEnded(session: Session): Awaitable<void> {
+    return this.#leave(session, unavailable(session.jid, undefined))
+  }
+  push(account: BareJid, change: Pick<RosterChange, 'contact' | 'after' | 'version'>): Awaitable<void> {
+    return this.#subscriptions.push(account, change)
+  }
+  cancel(account: BareJid, item: RosterItem): Awaitable<void> {
+    return this.#subscriptions.cancel(account, item)
+  }
+
+  #leave(session: Session, presence: Presence): Awaitable<void> {
+    const wasAvailable = session.priority !== undefined
+    const directed = this.#directed.get(session) ?? []
+    this.#directed.delete(session)
+    if (wasAvailable) this.#parts.available(session, undefined, undefined)
+    return this.#inOrder(
+      session.account,
+      () =>
+        this.#withView(session.account, (view) => {
+          const told = new Set<Jid>(wasAvailable ? [session.account, ...watchers(session.account, view.roster)] : [])
+          for (const to of directed) if (!told.has(to)) this.#parts.line.submit(presence.with({ to }))
+          if (!wasAvailable) return
+          return allOf([this.#broadcast(presence, view), this.#toOwnDevices(presence, session, false)])
+        }),
+      this.#logged,
+    )
+  }
+
+  /** To every contact that may see it; a local one without an available device costs no more than the question. */
+  #broadcast(presence: Presence, view: AccountView): Awaitable<void> {
+    const { line, registry } = this.#parts
+    return allOf(
+      watchers(view.jid, view.roster).map((to) => {
+        if (!this.#isLocal(to)) return line.submit(presence.with({ to }))
+        return whenKnown(registry.of(to), (sessions) => {
+          if (available(sessions).length > 0) line.submit(presence.with({ to }))
+        })
+      }),
+    )
+  }
+  /** To the account's own available devices, the sender included while it is one (§4.2.2, §4.4.2, §4.5.2). */
+  #toOwnDevices(presence: Presence, session: Session, initial: boolean): Awaitable<void> {
+    const { line, registry } = this.#parts
+    const own = presence.with({ to: session.account })
+    if (presence.type === '') line.sendTo(session, own)
+    return whenKnown(registry.of(session.account), (sessions) => {
+      for (const other of available(sessions)) {
+        if (other.jid === session.jid) continue
+        line.sendTo(other, own)
+        if (initial) line.sendTo(session, presenceOf(other, session.jid))
+      }
+    })
+  }
+  /** What a device is told when it becomes available: where its contacts are, and who has asked to be one. */
+  #catchUp(session: Session, view: AccountView): Awaitable<void> {
+    const { line } = this.#parts
+    for (const { contact, content } of requests(view.roster)) {
+      line.sendTo(session, requestOf(contact, session.account, content))
+    }
+    return allOf(
+      watched(session.account, view.roster).map((contact) => {
+        if (this.#isLocal(contact)) return this.#tellAbout(contact, session)
+        return line.submit(probe(session.jid, contact))
+      }),
+    )
+  }
+  /** A probe of a local contact, without the way of a stanza. A contact who is away and one who hides look the same. */
+  #tellAbout(contact: BareJid, session: Session): Awaitable<void> {
+    const { line, registry, views } = this.#parts
+    const tell = (sessions: readonly RegisteredSession[], view: AccountView | undefined): void => {
+      const seen = view !== undefined && maySee(session.account, contact, view.roster) ? available(sessions) : []
+      for (const s of seen) line.sendTo(session, presenceOf(s, session.jid))
+      if (seen.length === 0) line.sendTo(session, unavailable(contact, session.jid))
+    }
+    return whenKnown(registry.of(contact), (sessions) => {
+      const view = available(sessions).length === 0 ? undefined : views.peek(contact)
+      if (view !== undefined || available(sessions).length === 0) return tell(sessions, view)
+      // Asked again after the wait: a device that left meanwhile must not be told of as present.
+      return views.load(contact).then((loaded) => whenKnown(registry.of(contact), (now) => tell(now, loaded)))
+    })
+  }
+
+  /** §4.3.2. Who is no subscriber gets the same answer as for an account that does not exist. */
+  #answerProbe(presence: Presence, view: AccountView): Awaitable<void> {
+    const { line, registry } = this.#parts
+    const { from: asker, to = view.jid } = presence
+    if (view.account === undefined || !maySee(asker, view.jid, view.roster)) {
+      line.submit(subscriptionStanza('unsubscribed', view.jid, bareOf(asker)))
+      return
+    }
+    return whenKnown(registry.of(view.jid), (sessions) => {
+      const seen = available(sessions, to)
+      for (const session of seen) line.submit(presenceOf(session, asker))
+      if (seen.length === 0) line.submit(unavailable(isFull(to) ? to : view.jid, asker))
+    })
+  }
+  /** RFC 6121 §8.5.2.1.2, §8.5.3.1: a bare JID is every available resource, a full one exactly that resource. */
+  #toDevices(presence: Presence, account: BareJid): Awaitable<void> {
+    const { line, registry } = this.#parts
+    const { to = account } = presence
+    return whenKnown(registry.of(account), (sessions) => {
+      const chosen = isFull(to) ? sessions.filter((s) => s.jid === to) : available(sessions)
+      for (const session of chosen) line.sendTo(session, presence)
+    })
+  }
+
+  #isLocal(contact: BareJid): boolean {
+    return this.#parts.domains.has(domainOf(contact))
+  }
+  #withView(account: BareJid, use: (view: AccountView) => Awaitable<void>): Awaitable<void> {
+    const { views } = this.#parts
+    const view = views.peek(account)
+    return view === undefined ? views.load(account).then(use) : use(view)
+  }
+  /** The client is told when its presence could not be dealt with: it has no other way to know. */
+  #forClient(presence: Presence, session: Session, work: () => Awaitable<void>): Awaitable<void> {
+    return this.#inOrder(session.account, work, (error) => {
+      if (!(error instanceof RosterError)) this.#logged(error)
+      session.send(errorReply(presence, stanzaErrorOf(error)))
+    })
+  }
+  /** Catches, because nobody waits for what is queued: the stanza has long been settled. */
+  #inOrder(account: BareJid, work: () => Awaitable<void>, failed: (error: unknown) => void): Awaitable<void> {
+    return this.#queue.run(account, () => {
+      try {
+        const waiting = work()
+        return waiting instanceof Promise ? waiting.catch(failed) : undefined
+      } catch (error) {
+        return failed(error)
+      }
+    })
+  }
+  readonly #logged = (error: unknown): void => {
+    if (error instanceof RosterError) this.#parts.log.debug({ fault: error.fault }, 'subscription refused')
+    else this.#parts.log.error({ err: error }, 'presence failed')
+  }
+}
+
+function stanzaErrorOf(error: unknown): StanzaError {
+  if (error instanceof StanzaError) return error
+  if (error instanceof RosterError && error.fault === 'full') {
+    return new StanzaError('resource-constraint', { text: 'The roster is full.', cause: error })
+  }
+  return new StanzaError('internal-server-error', { type: 'wait', cause: error })
+}
+/** @throws StanzaError policy-violation */
+function subscriptionTypeOf(presence: Presence): SubscriptionType | undefined {
+  const found = SUBSCRIPTION_TYPES.find((type) => type === presence.type)
+  if (found === 'subscribe' && presence.content.length > MAX_REQUEST_BYTES) {
+    throw new StanzaError('policy-violation', { text: 'This request is too large.' })
+  }
+  return found
+}
+function priorityOf(presence: Presence): number {
+  if (!presence.has('priority', NS_CLIENT)) return 0
+  const priority = parsePriority(payloadText(presence, 'priority', NS_CLIENT))
+  if (priority === undefined)
+    throw new StanzaError('bad-request', { text: 'A priority is an integer from -128 to 127.' })
+  return priority
+}

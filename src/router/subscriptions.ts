@@ -1,0 +1,105 @@
+import type { AccountView, Views } from '../contract/account-view.ts'
+import type { Awaitable } from '../contract/hook.ts'
+import type { LinePort, PresencePort } from '../contract/ports.ts'
+import { available } from '../presence/broadcast.ts'
+import type { Registry } from '../presence/registry.ts'
+import type { RosterChange, Rosters } from '../roster/roster.ts'
+import type { RosterItem } from '../roster/store.ts'
+import { isPendingOut, isSeen, type SubscriptionType, seesUs, stateOf } from '../roster/subscription.ts'
+import { whenKnown } from '../util/awaitable.ts'
+import { type BareJid, bareOf } from '../xmpp/jid.ts'
+import { contactElement, removedElement, rosterElement } from '../xmpp/roster.ts'
+import { type Presence, Stanza } from '../xmpp/stanza.ts'
+import { presenceOf, subscriptionStanza, unavailable } from './presence-stanza.ts'
+
+export interface SubscriptionParts {
+  readonly line: LinePort
+  readonly registry: Registry
+  readonly views: Views
+  readonly rosters: Rosters
+}
+
+/** Carries out what the subscription table decides: stanzas, pushes and presence, in RFC 6121 §3's order. */
+export class Subscriptions implements PresencePort {
+  readonly #line: LinePort
+  readonly #registry: Registry
+  readonly #views: Views
+  readonly #rosters: Rosters
+  constructor(parts: SubscriptionParts) {
+    this.#line = parts.line
+    this.#registry = parts.registry
+    this.#views = parts.views
+    this.#rosters = parts.rosters
+  }
+
+  /** A stanza from the account to a contact. @throws RosterError */
+  async outbound(type: SubscriptionType, presence: Presence, account: BareJid, contact: BareJid): Promise<void> {
+    const view = this.#views.peek(account) ?? (await this.#views.load(account))
+    const change = await this.#rosters.apply(view, contact, 'outbound', type)
+    if (change.changed) this.#views.changed(account)
+    if (change.push) await this.push(account, change)
+    // §3.1.2: stamped with the bare JIDs of both.
+    if (change.pass) this.#line.submit(presence.with({ from: account, to: contact }))
+    const [saw, sees] = [seesUs(change.before), seesUs(change.after)]
+    if (!saw && sees) await this.#announce(account, contact)
+    if (saw && !sees) await this.#withdraw(account, contact)
+  }
+
+  /** A stanza from a contact to the account. @throws RosterError */
+  async inbound(type: SubscriptionType, presence: Presence, view: AccountView): Promise<void> {
+    const account = view.jid
+    const contact = bareOf(presence.from)
+    const change = await this.#rosters.apply(view, contact, 'inbound', type, presence.content)
+    if (change.changed) this.#views.changed(account)
+    // §3.1.6, §3.2.3, §3.3.3: before the push, so that a client can tell why it comes.
+    if (change.pass) await this.#deliver(type, presence.with({ from: contact, to: account }), account)
+    if (change.push) await this.push(account, change)
+    if (change.reply) {
+      this.#line.submit(subscriptionStanza('subscribed', account, contact))
+      await this.#announce(account, contact)
+    }
+    if (seesUs(change.before) && !seesUs(change.after)) await this.#withdraw(account, contact)
+  }
+
+  push(account: BareJid, change: Pick<RosterChange, 'contact' | 'after' | 'version'>): Awaitable<void> {
+    return whenKnown(this.#registry.of(account), (sessions) => {
+      const interested = sessions.filter((s) => s.flags.has('interested'))
+      if (interested.length === 0) return
+      const { after } = change
+      const item = after?.listed === true ? contactElement(after) : removedElement(change.contact)
+      const fields = { kind: 'iq', type: 'set', id: `push-${change.version}`, from: account, to: undefined } as const
+      const iq = Stanza.of(fields, rosterElement([item], change.version))
+      for (const session of interested) this.#line.sendTo(session, iq.with({ to: session.jid }))
+    })
+  }
+
+  cancel(account: BareJid, item: RosterItem): Awaitable<void> {
+    const { contact } = item
+    if (isSeen(item) || isPendingOut(stateOf(item))) {
+      this.#line.submit(subscriptionStanza('unsubscribe', account, contact))
+    }
+    if (!seesUs(item) && item.pendingIn === undefined) return
+    this.#line.submit(subscriptionStanza('unsubscribed', account, contact))
+    return seesUs(item) ? this.#withdraw(account, contact) : undefined
+  }
+
+  /** A request goes to available resources (§3.1.3), an answer or cancellation to the interested ones. */
+  #deliver(type: SubscriptionType, presence: Presence, account: BareJid): Awaitable<void> {
+    return whenKnown(this.#registry.of(account), (sessions) => {
+      const chosen = type === 'subscribe' ? available(sessions) : sessions.filter((s) => s.flags.has('interested'))
+      for (const session of chosen) this.#line.sendTo(session, presence)
+    })
+  }
+  /** The account's presence to a contact who may see it now (§3.1.5). */
+  #announce(account: BareJid, contact: BareJid): Awaitable<void> {
+    return whenKnown(this.#registry.of(account), (sessions) => {
+      for (const session of available(sessions)) this.#line.submit(presenceOf(session, contact))
+    })
+  }
+  /** To a contact who may no longer see it, each resource goes away (§3.2.2, §3.3.3). */
+  #withdraw(account: BareJid, contact: BareJid): Awaitable<void> {
+    return whenKnown(this.#registry.of(account), (sessions) => {
+      for (const session of available(sessions)) this.#line.submit(unavailable(session.jid, contact))
+    })
+  }
+}
