@@ -1,0 +1,106 @@
+import { createHmac } from 'node:crypto'
+import { isIPv4, isIPv6 } from 'node:net'
+import type { PhoneNumber } from './phone-number.ts'
+import type { Spending } from './verification-store.ts'
+
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
+
+/** How often something may happen. */
+export interface Allowance {
+  readonly hour: number
+  readonly day: number
+}
+export interface ThrottleLimits {
+  /** Codes sent to one number. */
+  readonly number: Allowance
+  /** Codes asked for from one address (IPv6: /64). */
+  readonly address: Allowance
+  /** Codes sent to numbers that begin with the same six digits. */
+  readonly prefix: Allowance
+  readonly country: Allowance
+  /** Codes sent at all: what the operator is ready to pay. */
+  readonly total: Allowance
+  /** Codes tried from one address. */
+  readonly tries: Allowance
+  /** Accounts made without a number from one address. */
+  readonly accounts: Allowance
+}
+export const THROTTLE_DEFAULTS: ThrottleLimits = {
+  number: { hour: 3, day: 6 },
+  address: { hour: 10, day: 30 },
+  prefix: { hour: 20, day: 100 },
+  country: { hour: 100, day: 1000 },
+  total: { hour: 200, day: 2000 },
+  tries: { hour: 30, day: 100 },
+  accounts: { hour: 5, day: 20 },
+}
+const PREFIX_DIGITS = 6
+
+/**
+ * Which budgets a step costs. They are rows of the database, spent all or none; a refused attempt spends nothing, so it never
+ * makes a lock-out longer. Rows are named by keyed hashes: they tell nobody a number or an address.
+ */
+export class Throttle {
+  readonly #key: Uint8Array
+  readonly #limits: ThrottleLimits
+
+  /** `key`: 32 bytes of the root secret, of their own. */
+  constructor(key: Uint8Array, limits: Partial<ThrottleLimits> = {}) {
+    this.#key = key
+    this.#limits = { ...THROTTLE_DEFAULTS, ...limits }
+  }
+
+  /** Narrowest first: rows that everybody needs are locked last and shortest, and by all in the same order. */
+  code(phone: PhoneNumber, ip: string): readonly Spending[] {
+    return [
+      ...this.#both('number', phone.canonical),
+      ...this.#both('address', networkOf(ip)),
+      ...this.#both('prefix', phone.canonical.slice(1, 1 + PREFIX_DIGITS)),
+      ...this.#both('country', phone.country ?? 'none'),
+      ...this.#both('total', ''),
+    ]
+  }
+  try(ip: string): readonly Spending[] {
+    return this.#both('tries', networkOf(ip))
+  }
+  account(ip: string): readonly Spending[] {
+    return this.#both('accounts', networkOf(ip))
+  }
+
+  #both(kind: keyof ThrottleLimits, what: string): readonly Spending[] {
+    const key = createHmac('sha256', this.#key).update(`${kind}\0${what}`).digest()
+    const { hour, day } = this.#limits[kind]
+    return [
+      { kind, key, windowMs: HOUR_MS, limit: hour },
+      { kind, key, windowMs: DAY_MS, limit: day },
+    ]
+  }
+}
+
+/** What stands for one subscriber of the net: an IPv4 address, or the /64 of an IPv6 one, however written. */
+export function networkOf(ip: string): string {
+  if (isIPv4(ip) || !isIPv6(ip)) return ip
+  const groups = groupsOf(ip)
+  const mapped = groups.slice(0, 5).every((g) => g === 0) && groups[5] === 0xffff
+  if (mapped) return [groups[6], groups[7]].flatMap((g = 0) => [g >> 8, g & 0xff]).join('.')
+  return groups
+    .slice(0, 4)
+    .map((g) => g.toString(16))
+    .join(':')
+}
+/** The eight groups of a valid IPv6 address. */
+function groupsOf(ip: string): readonly number[] {
+  const [head = '', tail] = (ip.split('%')[0] ?? '').split('::')
+  const left = numbers(head)
+  const right = tail === undefined ? [] : numbers(tail)
+  return [...left, ...Array<number>(8 - left.length - right.length).fill(0), ...right]
+}
+function numbers(part: string): number[] {
+  if (part === '') return []
+  return part.split(':').flatMap((group) => {
+    if (!group.includes('.')) return [Number.parseInt(group, 16)]
+    const [a = 0, b = 0, c = 0, d = 0] = group.split('.').map(Number)
+    return [(a << 8) | b, (c << 8) | d]
+  })
+}
