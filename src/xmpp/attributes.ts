@@ -1,0 +1,90 @@
+import { decodeValue } from './characters.ts'
+
+/** Bits of an attribute's `flags`: what reading its value takes. */
+export const ENCODED = 1
+export const NON_ASCII = 2
+
+const WIDTH = 6
+/** Up to so many attributes are compared in pairs; more of them by a set. */
+const PAIRS = 10
+
+/** Where the attributes of one start tag stand: offsets from the beginning of the top-level element. */
+export class Attributes {
+  /** Of each attribute: start of the name, its colon or -1, end of the name, start and end of the value, flags. */
+  readonly #marks: number[] = []
+  #count = 0
+
+  get count(): number {
+    return this.#count
+  }
+  clear(): void {
+    this.#count = 0
+  }
+  add(start: number, colon: number, end: number, valueStart: number, valueEnd: number, flags: number): void {
+    const marks = this.#marks
+    const at = this.#count++ * WIDTH
+    marks[at] = start
+    marks[at + 1] = colon
+    marks[at + 2] = end
+    marks[at + 3] = valueStart
+    marks[at + 4] = valueEnd
+    marks[at + 5] = flags
+  }
+  start(i: number): number {
+    return this.#marks[i * WIDTH] as number
+  }
+  /** -1 when the name has no prefix. */
+  colon(i: number): number {
+    return this.#marks[i * WIDTH + 1] as number
+  }
+  end(i: number): number {
+    return this.#marks[i * WIDTH + 2] as number
+  }
+  valueStart(i: number): number {
+    return this.#marks[i * WIDTH + 3] as number
+  }
+  valueEnd(i: number): number {
+    return this.#marks[i * WIDTH + 4] as number
+  }
+  flags(i: number): number {
+    return this.#marks[i * WIDTH + 5] as number
+  }
+  value(buf: Buffer, unit: number, i: number): string {
+    const start = unit + this.valueStart(i)
+    const end = unit + this.valueEnd(i)
+    const flags = this.flags(i)
+    if (flags === 0) return buf.toString('latin1', start, end)
+    return (flags & ENCODED) === 0 ? buf.toString('utf8', start, end) : decodeValue(buf, start, end)
+  }
+  remove(i: number): void {
+    this.#marks.splice(i * WIDTH, WIDTH)
+    this.#count--
+  }
+
+  /** Which attribute has the name, as written, of one before it; -1 when none has. */
+  repeated(buf: Buffer, unit: number): number {
+    const count = this.#count
+    if (count > PAIRS) return this.#repeatedOfMany(buf, unit)
+    for (let i = 1; i < count; i++) {
+      const start = unit + this.start(i)
+      const length = this.end(i) - this.start(i)
+      for (let j = 0; j < i; j++) {
+        if (this.end(j) - this.start(j) === length && same(buf, start, unit + this.start(j), length)) return i
+      }
+    }
+    return -1
+  }
+  #repeatedOfMany(buf: Buffer, unit: number): number {
+    const names = new Set<string>()
+    for (let i = 0; i < this.#count; i++) {
+      names.add(buf.toString('latin1', unit + this.start(i), unit + this.end(i)))
+      if (names.size === i) return i
+    }
+    return -1
+  }
+}
+
+function same(buf: Buffer, a: number, b: number, length: number): boolean {
+  for (let i = 0; i < length; i++) if (buf[a + i] !== buf[b + i]) return false
+  return true
+}

@@ -1,0 +1,435 @@
+import { Attributes, ENCODED, NON_ASCII } from './attributes.ts'
+import {
+  AMP,
+  APOS,
+  BRACKET,
+  CLASS,
+  COLON,
+  CR,
+  GT,
+  LF,
+  LT,
+  NAME,
+  NAME_START,
+  nameCharacterLength,
+  QUOTE,
+  referenceLength,
+  SPACE,
+  sequenceLength,
+  TAB,
+  TEXT_STOP,
+  VALUE_STOP,
+} from './characters.ts'
+import { declarationLength } from './declaration.ts'
+import { Opening } from './opening.ts'
+import { StreamError } from './stream-error.ts'
+import type { TokenizerLimits } from './tokenizer.ts'
+
+/** What `scan` came to. */
+export const MORE = 0
+export const HEADER = 1
+export const ELEMENT = 2
+export const FOOTER = 3
+
+// Where the next octet is: the states of the machine.
+const OUTSIDE = 0
+const TEXT = 1
+const TAG = 2
+const START_NAME = 3
+const IN_TAG = 4
+const BEFORE_ATTRIBUTE = 5
+const ATTRIBUTE_NAME = 6
+const AFTER_ATTRIBUTE_NAME = 7
+const BEFORE_VALUE = 8
+const VALUE = 9
+const EMPTY_TAG = 10
+const END_NAME = 11
+const AFTER_END_NAME = 12
+const CDATA = 13
+/** The root was an empty-element tag. */
+const CLOSING = 14
+const CLOSED = 15
+
+const SLASH = 0x2f
+const EQUALS = 0x3d
+const BANG = 0x21
+const QUESTION = 0x3f
+const CDATA_OPENING = '![CDATA['
+const NO_NAME = Buffer.alloc(0)
+
+/**
+ * The state machine under the tokenizer: checks every octet once (XML 1.0, Namespaces in XML 1.0, RFC 6120 §11.1) and finds
+ * where elements end. It may stop at any octet and resume there; all it keeps are offsets from the beginning of the top-level
+ * element, so that the octets may have moved meanwhile.
+ */
+export class Scanner {
+  /** What the start tags said of the element found. */
+  readonly opening: Opening
+  /** Where in the buffer the header or element begins that was found or is under way; the end of the octets when none is. */
+  unit = 0
+  /** Where in the buffer the token found ends. */
+  after = 0
+  /** Offsets of the content from `unit`. */
+  contentStart = 0
+  contentEnd = 0
+
+  #state = OUTSIDE
+  /** Where to go on, from `unit`. */
+  #at = 0
+  /** Elements open within the root. */
+  #depth = 0
+  /** Where their names stand. */
+  readonly #starts: number[] = []
+  readonly #ends: number[] = []
+  #rootOpen = false
+  #rootName = NO_NAME
+  #mayDeclare = true
+  #restarted = false
+  #quote = 0
+  #nameStart = 0
+  #nameColon = -1
+  #nameEnd = 0
+  #valueStart = 0
+  #flags = 0
+  /** Octets of the end tag's name found equal to the start tag's. */
+  #matched = 0
+  /** Where the last `<` was. */
+  #tag = 0
+  /** Where the character data or CDATA section began: a `]]>` counts only within one. */
+  #run = 0
+  readonly #attributes = new Attributes()
+
+  constructor(doubledCommandNs: boolean) {
+    this.opening = new Opening(this.#attributes, doubledCommandNs)
+  }
+
+  /** What follows is a new stream. */
+  restart(): void {
+    this.#state = OUTSIDE
+    this.#rootOpen = false
+    this.#mayDeclare = true
+    this.#restarted = true
+    this.opening.restart()
+  }
+
+  /**
+   * Goes on in the octets from `start`, where the unit under way begins, to `end`.
+   * @throws StreamError
+   */
+  scan(buf: Buffer, start: number, end: number, limits: TokenizerLimits): number {
+    let unit = start
+    let p = start + this.#at
+    let state = this.#state
+    if (state === CLOSING) return this.#found(FOOTER, unit, p, CLOSED)
+    scanning: while (p < end) {
+      let c = buf[p] as number
+      switch (state) {
+        case TEXT:
+          while (((CLASS[c] as number) & TEXT_STOP) === 0) {
+            if (++p === end) break scanning
+            c = buf[p] as number
+          }
+          if (c === LT) {
+            this.#tag = p - unit
+            p++
+            state = TAG
+          } else if (c >= 0x80) {
+            const length = sequenceLength(buf, p, end)
+            if (length === 0) break scanning
+            if (length < 0) throw badCharacter()
+            p += length
+          } else if (c === AMP) {
+            const length = referenceLength(buf, p, end)
+            if (length === 0) break scanning
+            if (length < 0) throw badReference()
+            p += length
+          } else if (c === GT) {
+            if (p - unit >= this.#run + 2 && buf[p - 1] === BRACKET && buf[p - 2] === BRACKET) {
+              throw new StreamError('not-well-formed', ']]> in character data')
+            }
+            p++
+          } else if (c === CR) {
+            this.opening.canonical = false
+            p++
+          } else throw badCharacter()
+          break
+        case TAG:
+          if (((CLASS[c] as number) & NAME_START) !== 0 || c >= 0x80) {
+            if (this.#depth >= limits.maxDepth) throw tooMuch('elements nested too deep')
+            this.#nameStart = p - unit
+            this.#nameColon = -1
+            this.#attributes.clear()
+            state = START_NAME
+          } else if (c === SLASH) {
+            if (!this.#rootOpen) throw malformed()
+            this.#matched = 0
+            p++
+            state = END_NAME
+          } else if (c === QUESTION) {
+            if (!this.#mayDeclare) throw new StreamError('restricted-xml', 'processing instruction')
+            const length = declarationLength(buf, unit, end)
+            if (length === 0) break scanning
+            this.#mayDeclare = false
+            unit += length
+            p = unit
+            state = OUTSIDE
+          } else if (c === BANG) {
+            for (let i = 0; i < CDATA_OPENING.length; i++) {
+              if (p + i === end) break scanning
+              if (buf[p + i] !== CDATA_OPENING.charCodeAt(i)) throw new StreamError('restricted-xml', 'comment or DTD')
+            }
+            if (this.#depth === 0) throw this.#rootOpen ? strayText() : malformed()
+            this.opening.canonical = false
+            p += CDATA_OPENING.length
+            this.#run = p - unit
+            state = CDATA
+          } else throw malformed()
+          break
+        case START_NAME:
+          while (((CLASS[c] as number) & NAME) !== 0) {
+            if (++p === end) break scanning
+            c = buf[p] as number
+          }
+          if (c === COLON || c >= 0x80) {
+            const length = this.#nameOctets(buf, unit, p, end)
+            if (length === 0) break scanning
+            p += length
+            break
+          }
+          this.#endName(buf, unit, p)
+          this.#starts[this.#depth] = this.#nameStart
+          this.#ends[this.#depth] = this.#nameEnd
+          this.opening.named(this.#nameStart, this.#nameColon, this.#nameEnd)
+          state = IN_TAG
+          break
+        case IN_TAG:
+        case BEFORE_ATTRIBUTE:
+          if (((CLASS[c] as number) & SPACE) !== 0) {
+            if (c === CR) this.opening.canonical = false
+            p++
+            state = BEFORE_ATTRIBUTE
+          } else if (c === GT) {
+            p++
+            this.opening.open(buf, unit, this.#rootOpen ? this.#depth : -1, limits)
+            if (!this.#rootOpen) {
+              this.#openRoot(buf, unit)
+              return this.#found(HEADER, unit, p, OUTSIDE)
+            }
+            if (this.#depth++ === 0) this.contentStart = p - unit
+            this.#run = p - unit
+            state = TEXT
+          } else if (c === SLASH) {
+            p++
+            state = EMPTY_TAG
+          } else if (state === IN_TAG) throw malformed()
+          else {
+            if (this.#attributes.count >= limits.maxAttributes) throw tooMuch('too many attributes')
+            this.#nameStart = p - unit
+            this.#nameColon = -1
+            state = ATTRIBUTE_NAME
+          }
+          break
+        case ATTRIBUTE_NAME:
+          while (((CLASS[c] as number) & NAME) !== 0) {
+            if (++p === end) break scanning
+            c = buf[p] as number
+          }
+          if (c === COLON || c >= 0x80) {
+            const length = this.#nameOctets(buf, unit, p, end)
+            if (length === 0) break scanning
+            p += length
+            break
+          }
+          this.#endName(buf, unit, p)
+          state = AFTER_ATTRIBUTE_NAME
+          break
+        case AFTER_ATTRIBUTE_NAME:
+          if (c === EQUALS) state = BEFORE_VALUE
+          else if (((CLASS[c] as number) & SPACE) === 0) throw malformed()
+          p++
+          break
+        case BEFORE_VALUE:
+          p++
+          if (c === QUOTE || c === APOS) {
+            this.#quote = c
+            this.#valueStart = p - unit
+            this.#flags = 0
+            state = VALUE
+          } else if (((CLASS[c] as number) & SPACE) === 0) throw malformed()
+          break
+        case VALUE:
+          while (((CLASS[c] as number) & VALUE_STOP) === 0) {
+            if (++p === end) break scanning
+            c = buf[p] as number
+          }
+          if (c === this.#quote) {
+            this.#attributes.add(
+              this.#nameStart,
+              this.#nameColon,
+              this.#nameEnd,
+              this.#valueStart,
+              p - unit,
+              this.#flags,
+            )
+            p++
+            state = IN_TAG
+          } else if (c >= 0x80) {
+            const length = sequenceLength(buf, p, end)
+            if (length === 0) break scanning
+            if (length < 0) throw badCharacter()
+            this.#flags |= NON_ASCII
+            p += length
+          } else if (c === QUOTE || c === APOS) p++
+          else if (c === AMP) {
+            const length = referenceLength(buf, p, end)
+            if (length === 0) break scanning
+            if (length < 0) throw badReference()
+            this.#flags |= ENCODED
+            p += length
+          } else if (c === TAB || c === LF || c === CR) {
+            this.#flags |= ENCODED
+            this.opening.canonical = false
+            p++
+          } else throw c === LT ? malformed() : badCharacter()
+          break
+        case EMPTY_TAG: {
+          if (c !== GT) throw malformed()
+          p++
+          const depth = this.#depth
+          this.opening.open(buf, unit, this.#rootOpen ? depth : -1, limits)
+          if (!this.#rootOpen) {
+            this.#openRoot(buf, unit)
+            return this.#found(HEADER, unit, p, CLOSING)
+          }
+          this.opening.close(depth)
+          if (depth === 0) {
+            this.contentStart = this.contentEnd = p - unit
+            return this.#found(ELEMENT, unit, p, OUTSIDE)
+          }
+          this.#run = p - unit
+          state = TEXT
+          break
+        }
+        case END_NAME: {
+          const depth = this.#depth - 1
+          const opened = depth < 0 ? this.#rootName : buf
+          const from = depth < 0 ? 0 : unit + (this.#starts[depth] as number)
+          const to = depth < 0 ? opened.length : unit + (this.#ends[depth] as number)
+          let expected = from + this.#matched
+          while (p < end && expected < to) {
+            if (buf[p] !== opened[expected]) throw new StreamError('not-well-formed', 'mismatched end tag')
+            p++
+            expected++
+          }
+          this.#matched = expected - from
+          if (expected === to) state = AFTER_END_NAME
+          break
+        }
+        case AFTER_END_NAME:
+          p++
+          if (c === GT) {
+            if (this.#depth === 0) return this.#found(FOOTER, unit, p, CLOSED)
+            this.opening.close(--this.#depth)
+            if (this.#depth === 0) {
+              this.contentEnd = this.#tag
+              return this.#found(ELEMENT, unit, p, OUTSIDE)
+            }
+            this.#run = p - unit
+            state = TEXT
+          } else if (((CLASS[c] as number) & SPACE) === 0)
+            throw new StreamError('not-well-formed', 'mismatched end tag')
+          else if (c === CR) this.opening.canonical = false
+          break
+        case CDATA:
+          while (((CLASS[c] as number) & TEXT_STOP) === 0) {
+            if (++p === end) break scanning
+            c = buf[p] as number
+          }
+          if (c >= 0x80) {
+            const length = sequenceLength(buf, p, end)
+            if (length === 0) break scanning
+            if (length < 0) throw badCharacter()
+            p += length
+          } else if (c === GT && p - unit >= this.#run + 2 && buf[p - 1] === BRACKET && buf[p - 2] === BRACKET) {
+            p++
+            this.#run = p - unit
+            state = TEXT
+          } else if (c < 0x20 && c !== CR) throw badCharacter()
+          else p++
+          break
+        case OUTSIDE:
+        case CLOSED:
+          if (((CLASS[c] as number) & SPACE) !== 0) {
+            p++
+            unit = p
+            if (!this.#restarted) this.#mayDeclare = false
+          } else if (state === CLOSED) throw new StreamError('not-well-formed', 'data after the end of the stream')
+          else if (c !== LT) throw this.#rootOpen ? strayText() : malformed()
+          else {
+            unit = p
+            p++
+            this.#tag = 0
+            state = TAG
+          }
+          break
+      }
+    }
+    this.unit = unit
+    this.#at = p - unit
+    this.#state = state
+    return MORE
+  }
+
+  #found(token: number, unit: number, after: number, state: number): number {
+    this.unit = unit
+    this.after = after
+    this.#at = 0
+    this.#state = state
+    return token
+  }
+  #openRoot(buf: Buffer, unit: number): void {
+    this.#rootOpen = true
+    this.#mayDeclare = false
+    this.#rootName = Buffer.from(buf.subarray(unit + (this.#starts[0] as number), unit + (this.#ends[0] as number)))
+  }
+  /** Octets of the colon or the non-ASCII character at `p` in a name; 0 when `end` cuts it. */
+  #nameOctets(buf: Buffer, unit: number, p: number, end: number): number {
+    const at = p - unit
+    if (buf[p] === COLON) {
+      if (this.#nameColon >= 0 || at === this.#nameStart) throw malformed()
+      this.#nameColon = at
+      return 1
+    }
+    const length = nameCharacterLength(buf, p, end, at === this.#nameStart || at === this.#nameColon + 1)
+    if (length < 0) throw badCharacter()
+    return length
+  }
+  /** Checks what every name is checked for: that it is not empty, and how it and its local part begin. */
+  #endName(buf: Buffer, unit: number, p: number): void {
+    this.#nameEnd = p - unit
+    const first = buf[unit + this.#nameStart] as number
+    if (this.#nameEnd === this.#nameStart || (first < 0x80 && ((CLASS[first] as number) & NAME_START) === 0))
+      throw malformed()
+    if (this.#nameColon < 0) return
+    const local = buf[unit + this.#nameColon + 1] as number
+    if (this.#nameColon + 1 === this.#nameEnd || (local < 0x80 && ((CLASS[local] as number) & NAME_START) === 0)) {
+      throw malformed()
+    }
+  }
+}
+
+function malformed(): StreamError {
+  return new StreamError('not-well-formed', 'malformed XML')
+}
+function badCharacter(): StreamError {
+  return new StreamError('not-well-formed', 'malformed UTF-8 or a character XML does not have')
+}
+function badReference(): StreamError {
+  return new StreamError('not-well-formed', 'reference to no predefined entity and no character')
+}
+function strayText(): StreamError {
+  return new StreamError('invalid-xml', 'character data between stanzas')
+}
+function tooMuch(text: string): StreamError {
+  return new StreamError('policy-violation', text)
+}
