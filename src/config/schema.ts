@@ -164,7 +164,12 @@ export function configSchema(features: readonly FeatureSection[]) {
       database: database.optional(),
       redis: redis.optional(),
       data_dir: path().default('/var/lib/fernruf'),
-      workers: z.union([z.literal('auto'), z.int().min(1)], 'expected auto or a number of processes').default(1),
+      workers: z
+        .union(
+          [z.literal('auto'), z.int().min(1, 'expected auto or a number of processes')],
+          'expected auto or a number of processes',
+        )
+        .default(1),
       account,
       sms: sms.optional(),
       keys,

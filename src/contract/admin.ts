@@ -1,0 +1,53 @@
+/** An account as the operator sees it. */
+export interface AccountSummary {
+  readonly jid: string
+  /** The localpart is made from a phone number. */
+  readonly isNumber: boolean
+  /** Ms since the epoch. */
+  readonly createdAt: number
+  readonly isDisabled: boolean
+  /** OpenPGP fingerprint of its key, upper-case hex. */
+  readonly fingerprint: string | undefined
+  /** Connected resources; undefined where that is not known, because no server runs. */
+  readonly sessions: number | undefined
+}
+
+/** The server's OpenPGP key. */
+export interface ServerKey {
+  /** Upper-case hex. */
+  readonly fingerprint: string
+  readonly userId: string
+  /** Ms since the epoch. */
+  readonly createdAt: number
+}
+
+/**
+ * What an operator can do: over the running server's socket, or on the store when none runs. Every change is announced, so
+ * that a disabled account's sessions end at once. All methods reject with AdminError.
+ */
+export interface Admin {
+  addAccount(jid: string, password: string): Promise<void>
+  /** In the order of their JIDs, those after `after`. */
+  listAccounts(after: string | undefined, limit: number): Promise<readonly AccountSummary[]>
+  showAccount(jid: string): Promise<AccountSummary>
+  setDisabled(jid: string, disabled: boolean): Promise<void>
+  setPassword(jid: string, password: string): Promise<void>
+  deleteAccount(jid: string): Promise<void>
+  /** Undefined when there is none yet. */
+  serverKey(): Promise<ServerKey | undefined>
+  /** Makes the server's key; the existing one when there is one. */
+  initServerKey(): Promise<ServerKey>
+}
+
+export const ADMIN_FAULTS = ['invalid', 'not-found', 'exists', 'unavailable'] as const
+export type AdminFault = (typeof ADMIN_FAULTS)[number]
+
+/** Why an operator's wish was not met; the message is for the operator. */
+export class AdminError extends Error {
+  override readonly name = 'AdminError'
+  readonly fault: AdminFault
+  constructor(fault: AdminFault, message: string, options?: { readonly cause: unknown }) {
+    super(message, options)
+    this.fault = fault
+  }
+}

@@ -1,0 +1,48 @@
+import { z } from 'zod'
+import { ADMIN_FAULTS, type Admin } from '../contract/admin.ts'
+
+const jid = z.string().min(1).max(3071)
+const password = z.string().min(1).max(1024)
+const nothing = z.undefined()
+const summary = z.object({
+  jid: z.string(),
+  isNumber: z.boolean(),
+  createdAt: z.number(),
+  isDisabled: z.boolean(),
+  fingerprint: z.string().optional(),
+  sessions: z.number().optional(),
+})
+const serverKey = z.object({ fingerprint: z.string(), userId: z.string(), createdAt: z.number() })
+
+/** What may go over the socket: arguments and result of each call, checked on both sides. */
+export const CALLS = {
+  addAccount: { args: z.tuple([jid, password]), result: nothing },
+  listAccounts: { args: z.tuple([jid.nullable(), z.int().min(1).max(1000)]), result: z.array(summary) },
+  showAccount: { args: z.tuple([jid]), result: summary },
+  setDisabled: { args: z.tuple([jid, z.boolean()]), result: nothing },
+  setPassword: { args: z.tuple([jid, password]), result: nothing },
+  deleteAccount: { args: z.tuple([jid]), result: nothing },
+  serverKey: { args: z.tuple([]), result: serverKey.optional() },
+  initServerKey: { args: z.tuple([]), result: serverKey },
+} as const satisfies Readonly<Record<keyof Admin, { readonly args: z.ZodType; readonly result: z.ZodType }>>
+
+export const failure = z.object({ fault: z.enum(ADMIN_FAULTS), message: z.string() })
+
+/** Runs one call on an Admin; the arguments have been checked. */
+export const PERFORM: {
+  readonly [N in keyof Admin]: (admin: Admin, args: z.output<(typeof CALLS)[N]['args']>) => Promise<unknown>
+} = {
+  addAccount: (admin, [to, word]) => admin.addAccount(to, word),
+  listAccounts: (admin, [after, limit]) => admin.listAccounts(after ?? undefined, limit),
+  showAccount: (admin, [of]) => admin.showAccount(of),
+  setDisabled: (admin, [of, disabled]) => admin.setDisabled(of, disabled),
+  setPassword: (admin, [of, word]) => admin.setPassword(of, word),
+  deleteAccount: (admin, [of]) => admin.deleteAccount(of),
+  serverKey: (admin) => admin.serverKey(),
+  initServerKey: (admin) => admin.initServerKey(),
+}
+
+/** Checks and performs one call. @throws z.ZodError for arguments that do not fit */
+export function perform<N extends keyof Admin>(admin: Admin, name: N, args: unknown): Promise<unknown> {
+  return PERFORM[name](admin, CALLS[name].args.parse(args) as z.output<(typeof CALLS)[N]['args']>)
+}
