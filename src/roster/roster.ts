@@ -1,4 +1,5 @@
 import type { Account } from '../account/store.ts'
+import { KeyedQueue } from '../util/keyed-queue.ts'
 import type { BareJid } from '../xmpp/jid.ts'
 import { RosterError } from './roster-error.ts'
 import type { RosterItem, RosterStore } from './store.ts'
@@ -46,16 +47,21 @@ export interface Transition extends RosterChange {
   readonly changed: boolean
 }
 
+/** Requests of people who are not on the roster may take one part in this many of it. */
+const REQUEST_SHARE = 4
+
 /** Who knows whom: reads and changes rosters. The caller tells views and devices. */
 export class Rosters {
   readonly #store: RosterStore
   readonly #maxItems: number
-  readonly #maxRequests: number
-  /** `maxItems` bounds what the owner lists, `maxRequests` what strangers can leave there; neither can crowd out the other. */
-  constructor(options: { readonly store: RosterStore; readonly maxItems: number; readonly maxRequests: number }) {
+  readonly #maxGroups: number
+  /** One change of a roster at a time: a client's stanzas act in the order it sent them, however many connections the store has. */
+  readonly #queue = new KeyedQueue<number>()
+  /** `maxItems` counts requests too, `maxGroups` is for one item. */
+  constructor(options: { readonly store: RosterStore; readonly maxItems: number; readonly maxGroups: number }) {
     this.#store = options.store
     this.#maxItems = options.maxItems
-    this.#maxRequests = options.maxRequests
+    this.#maxGroups = options.maxGroups
   }
 
   /** @throws RosterError no-account */
@@ -77,13 +83,13 @@ export class Rosters {
     return { items, removed: [...delta.removed, ...gone], version: versionOf(id, delta.version) }
   }
 
-  /** Adds the contact or gives it another name and groups (RFC 6121 §2.3, §2.4). @throws RosterError full, no-account */
+  /** Adds the contact or gives it another name and groups (RFC 6121 §2.3, §2.4). @throws RosterError full, too-many-groups, no-account */
   async set(
     owner: RosterOwner,
     contact: BareJid,
     shown: { readonly name: string | undefined; readonly groups: readonly string[] },
   ): Promise<RosterChange> {
-    this.#checkItems(owner, contact)
+    if (shown.groups.length > this.#maxGroups) throw new RosterError('too-many-groups')
     return this.#change(owner, contact, (item) => ({ ...(item ?? newItem(contact)), ...shown, listed: true }))
   }
 
@@ -105,7 +111,6 @@ export class Rosters {
     type: SubscriptionType,
     request: Uint8Array = new Uint8Array(),
   ): Promise<Transition> {
-    if (direction === 'outbound' && (type === 'subscribe' || type === 'subscribed')) this.#checkItems(owner, contact)
     if (direction === 'inbound' && type === 'subscribe') this.#checkRequests(owner, contact)
     let cell: Cell | undefined
     const change = await this.#change(owner, contact, (item) => {
@@ -123,17 +128,16 @@ export class Rosters {
     decide: (item: RosterItem | undefined) => RosterItem | undefined,
   ): Promise<RosterChange> {
     const { id } = accountOf(owner)
-    const { before, after, version } = await this.#store.change(id, contact, decide, this.#maxItems + this.#maxRequests)
-    return { contact, before, after, version: versionOf(id, version) }
+    const change = await this.#queue.run(id, () => this.#store.change(id, contact, decide, this.#maxItems))
+    return { contact, before: change.before, after: change.after, version: versionOf(id, change.version) }
   }
-  /** Counts what the view knows; the store's own bound holds where it is stale. */
-  #checkItems(owner: RosterOwner, contact: BareJid): void {
-    if (owner.roster.get(contact)?.listed === true || owner.roster.size < this.#maxItems) return
-    if (count(owner, (item) => item.listed) >= this.#maxItems) throw new RosterError('full')
-  }
+  /** Strangers may fill a part of a roster only. Counts what the view knows; the store's bound holds where it is stale. */
   #checkRequests(owner: RosterOwner, contact: BareJid): void {
-    if (owner.roster.has(contact) || owner.roster.size < this.#maxRequests) return
-    if (count(owner, (item) => !item.listed) >= this.#maxRequests) throw new RosterError('full')
+    const most = Math.max(1, Math.floor(this.#maxItems / REQUEST_SHARE))
+    if (owner.roster.has(contact) || owner.roster.size < most) return
+    let requests = 0
+    for (const item of owner.roster.values()) if (!item.listed) requests++
+    if (requests >= most) throw new RosterError('full')
   }
 }
 
@@ -162,8 +166,10 @@ function applied(
   if (!listed && pendingIn === undefined) return undefined
   return { ...old, subscription, pendingOut, pendingIn, approved, listed }
 }
-function looksSame(a: RosterItem | undefined, b: RosterItem | undefined): boolean {
-  if (a?.listed !== true || b?.listed !== true) return a?.listed === b?.listed || !(a?.listed || b?.listed)
+function looksSame(before: RosterItem | undefined, after: RosterItem | undefined): boolean {
+  const a = before?.listed === true ? before : undefined
+  const b = after?.listed === true ? after : undefined
+  if (a === undefined || b === undefined) return a === b
   return a.subscription === b.subscription && a.pendingOut === b.pendingOut && a.approved === b.approved
 }
 function newItem(contact: BareJid): RosterItem {
@@ -182,11 +188,6 @@ function newItem(contact: BareJid): RosterItem {
 function accountOf(owner: RosterOwner): Account {
   if (owner.account === undefined) throw new RosterError('no-account')
   return owner.account
-}
-function count(owner: RosterOwner, test: (item: RosterItem) => boolean): number {
-  let n = 0
-  for (const item of owner.roster.values()) if (test(item)) n++
-  return n
 }
 /** The account's id is part of it: who registers a name again must not find his predecessor's cached roster current. */
 const versionOf = (account: number, version: number): string => `${account}-${version}`

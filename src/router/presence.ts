@@ -18,8 +18,6 @@ import { StanzaError } from '../xmpp/stanza-error.ts'
 import { presenceOf, probe, requestOf, subscriptionStanza, unavailable } from './presence-stanza.ts'
 import { Subscriptions } from './subscriptions.ts'
 
-/** Entities one session may have sent directed presence to (RFC 6121 §4.6), all told when it ends. */
-export const MAX_DIRECTED = 500
 /** Bytes of what a request to subscribe may carry, such as a key: it is kept until it is answered. */
 export const MAX_REQUEST_BYTES = 32_768
 
@@ -30,6 +28,8 @@ export interface PresenceParts {
   readonly rosters: Rosters
   /** Served ones. */
   readonly domains: ReadonlySet<Domain>
+  /** Addresses one session may have sent directed presence to (§4.6), all told when it ends. */
+  readonly maxDirected: number
   readonly log: Logger
   /** Records in session and registry what the resource is from now on; `undefined` twice: not available. Called before anybody is told. */
   readonly available: (session: Session, priority: number | undefined, presence: Presence | undefined) => void
@@ -77,7 +77,7 @@ export class PresenceStep implements PresencePort {
     }
     if (known === undefined) {
       this.#directed.set(session, new Set([to]))
-    } else if (known.size < MAX_DIRECTED || known.has(to)) {
+    } else if (known.size < this.#parts.maxDirected || known.has(to)) {
       known.add(to)
     } else {
       throw new StanzaError('resource-constraint', { text: 'Too many directed presences.' })

@@ -2,16 +2,17 @@
 export class KeyedQueue<K> {
   readonly #last = new Map<K, Promise<void>>()
 
-  /** `work` must neither throw nor reject. The promise is there only when something waits. */
-  run(key: K, work: () => void | Promise<void>): void | Promise<void> {
+  /** What `work` returns or throws; a failure holds up nothing that comes after it. */
+  run<T>(key: K, work: () => T | Promise<T>): T | Promise<T> {
     const before = this.#last.get(key)
     const done = before === undefined ? work() : before.then(work)
-    if (done === undefined) return
-    const last = done.then(() => {
+    if (!(done instanceof Promise)) return done
+    const forget = (): void => {
       if (this.#last.get(key) === last) this.#last.delete(key)
-    })
+    }
+    const last: Promise<void> = done.then(forget, forget)
     this.#last.set(key, last)
-    return last
+    return done
   }
   /** Keys with work under way. */
   get size(): number {
