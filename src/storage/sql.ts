@@ -9,9 +9,16 @@ export interface Sql {
   /** @throws StoreError */
   query<R = Row>(text: string, params?: readonly Param[]): Promise<R[]>
 }
+export interface Transaction extends Sql {
+  /** Runs several statements without parameters, for migrations: not prepared, no time limit. @throws StoreError */
+  script(text: string): Promise<void>
+}
 export interface Database extends Sql {
-  /** Runs `work` in one transaction; rolls back when it throws. Serialisation failures and deadlocks are tried again. @throws StoreError */
-  transaction<T>(work: (sql: Sql) => Promise<T>): Promise<T>
+  /**
+   * Runs `work` in one transaction; rolls back when it throws. Serialisation failures and deadlocks are tried again, so `work`
+   * may run more than once; it must ask only the `sql` it is given. @throws StoreError, and what `work` throws
+   */
+  transaction<T>(work: (sql: Transaction) => Promise<T>): Promise<T>
   close(): Promise<void>
 }
 

@@ -1,0 +1,125 @@
+import type { Account, AccountStore, Delivery, ScramMechanism, ScramSecrets } from '../account/store.ts'
+import type { BareJid, Domain } from '../xmpp/jid.ts'
+import { domainOf } from '../xmpp/jid.ts'
+import type { Database, Param, Sql } from './sql.ts'
+
+/** SQLite's `returning` knows no alias. */
+const RETURNED = 'id, jid, is_number, created_at, disabled_at, delivery, fingerprint'
+/** Columns of `account as a`, for every statement that gives an `AccountRow`. */
+export const ACCOUNT_COLUMNS = 'a.id, a.jid, a.is_number, a.created_at, a.disabled_at, a.delivery, a.fingerprint'
+export interface AccountRow {
+  readonly id: number
+  readonly jid: BareJid
+  readonly is_number: number
+  readonly created_at: number
+  readonly disabled_at: number | null
+  readonly delivery: Delivery | null
+  readonly fingerprint: string | null
+}
+export const accountOf = (row: AccountRow): Account => ({
+  id: row.id,
+  jid: row.jid,
+  isNumber: row.is_number !== 0,
+  createdAt: row.created_at,
+  disabledAt: row.disabled_at ?? undefined,
+  delivery: row.delivery ?? undefined,
+  fingerprint: row.fingerprint ?? undefined,
+})
+
+interface SecretsRow {
+  readonly mechanism: ScramMechanism | null
+  readonly salt: Uint8Array
+  readonly iterations: number
+  readonly stored_key: Uint8Array
+  readonly server_key: Uint8Array
+}
+
+/** Tables `account` and `credential` in either dialect. */
+export class SqlAccountStore implements AccountStore {
+  readonly #database: Database
+  readonly #now: () => number
+
+  constructor(database: Database, now: () => number = Date.now) {
+    this.#database = database
+    this.#now = now
+  }
+
+  create({ jid, isNumber, fingerprint, secrets }: Parameters<AccountStore['create']>[0]): Promise<Account | undefined> {
+    return this.#database.transaction(async (sql) => {
+      const [row] = await sql.query<AccountRow>(
+        `insert into account (jid, domain, is_number, created_at, fingerprint) values ($1, $2, $3, $4, $5)
+         on conflict (jid) do nothing returning ${RETURNED}`,
+        [jid, domainOf(jid), Number(isNumber), this.#now(), fingerprint ?? null],
+      )
+      if (row === undefined) return undefined
+      await insertSecrets(sql, row.id, secrets)
+      return accountOf(row)
+    })
+  }
+
+  async find(jid: BareJid): Promise<Account | undefined> {
+    const [row] = await this.#database.query<AccountRow>(`select ${ACCOUNT_COLUMNS} from account a where a.jid = $1`, [
+      jid,
+    ])
+    return row === undefined ? undefined : accountOf(row)
+  }
+
+  async credential(jid: BareJid, mechanism: ScramMechanism): ReturnType<AccountStore['credential']> {
+    const [row] = await this.#database.query<AccountRow & SecretsRow>(
+      `select ${ACCOUNT_COLUMNS}, c.mechanism, c.salt, c.iterations, c.stored_key, c.server_key
+       from account a left join credential c on c.account_id = a.id and c.mechanism = $2 where a.jid = $1`,
+      [jid, mechanism],
+    )
+    return row === undefined ? undefined : { account: accountOf(row), secrets: secretsOf(row) }
+  }
+
+  /** Pages in order of the JID: `after` is the last one's, or empty. */
+  async list(domain: Domain, after: string, limit: number): Promise<readonly Account[]> {
+    const rows = await this.#database.query<AccountRow>(
+      `select ${ACCOUNT_COLUMNS} from account a where a.domain = $1 and a.jid > $2 order by a.jid limit $3`,
+      [domain, after, limit],
+    )
+    return rows.map(accountOf)
+  }
+
+  setSecrets(id: number, secrets: readonly ScramSecrets[]): Promise<void> {
+    return this.#database.transaction(async (sql) => {
+      await sql.query('delete from credential where account_id = $1', [id])
+      await insertSecrets(sql, id, secrets)
+    })
+  }
+
+  async setDisabled(id: number, at: number | undefined): Promise<void> {
+    await this.#database.query('update account set disabled_at = $2 where id = $1', [id, at ?? null])
+  }
+
+  async setFingerprint(id: number, fingerprint: string): Promise<void> {
+    await this.#database.query('update account set fingerprint = $2 where id = $1', [id, fingerprint])
+  }
+
+  async remove(id: number): Promise<void> {
+    await this.#database.query('delete from account where id = $1', [id])
+  }
+}
+
+const secretsOf = (row: SecretsRow): ScramSecrets | undefined =>
+  row.mechanism === null
+    ? undefined
+    : {
+        mechanism: row.mechanism,
+        salt: row.salt,
+        iterations: row.iterations,
+        storedKey: row.stored_key,
+        serverKey: row.server_key,
+      }
+
+/** There are as many texts of this as there are mechanisms. */
+async function insertSecrets(sql: Sql, account: number, secrets: readonly ScramSecrets[]): Promise<void> {
+  if (secrets.length === 0) return
+  const tuples = secrets.map((_, i) => `($1, ${[2, 3, 4, 5, 6].map((n) => `$${n + 5 * i}`).join(', ')})`)
+  const params = secrets.flatMap((s): Param[] => [s.mechanism, s.salt, s.iterations, s.storedKey, s.serverKey])
+  await sql.query(
+    `insert into credential (account_id, mechanism, salt, iterations, stored_key, server_key) values ${tuples.join(', ')}`,
+    [account, ...params],
+  )
+}

@@ -1,0 +1,131 @@
+import type { Batch, NewEntry } from '../inbox/store.ts'
+import { join, type Range, rangesOf } from './ranges.ts'
+
+/** What a batch does to one account's log. */
+export interface PlannedLog {
+  readonly account: number
+  /** How many ids it takes: the last is the new head. */
+  readonly count: number
+  /** How many of them come before the first wanted entry: the cursor of a log without open entries passes over them. */
+  readonly lead: number
+  readonly taken: readonly Range[]
+}
+/** An entry to be kept: its id is `back` below its log's new head. */
+export interface PlannedEntry extends Omit<NewEntry, 'payload' | 'stream' | 'number' | 'floor'> {
+  readonly back: number
+  /** Where its payload lies in `PlannedBatch.payloads`. */
+  readonly start: number
+  readonly size: number
+}
+/** Numbers of a stream's stanzas that are settled once the batch is committed. */
+export interface PlannedMark {
+  /** Hex. */
+  readonly stream: string
+  readonly covered: readonly Range[]
+}
+/** A batch as both dialects commit it: everything that needs no look into the database is decided. */
+export interface PlannedBatch {
+  readonly id: Uint8Array
+  /** Ms since the epoch. */
+  readonly at: number
+  /** The lowest id that a new entry may have: `at` in µs. */
+  readonly first: number
+  /** Sorted by account, so that nobody who locks logs in this order waits for one who waits for him. */
+  readonly logs: readonly PlannedLog[]
+  readonly entries: readonly PlannedEntry[]
+  readonly payloads: Uint8Array
+  readonly marks: readonly PlannedMark[]
+}
+
+const NO_RANGES: readonly Range[] = []
+
+/** Pure: the same batch gives the same plan but for its time. */
+export function planBatch(batch: Batch, at: number): PlannedBatch {
+  const logs = planLogs(batch)
+  return {
+    id: batch.id.slice(),
+    at,
+    first: at * 1000,
+    logs,
+    ...planEntries(batch.entries, logs),
+    marks: planMarks(batch.entries),
+  }
+}
+
+/** The entries' ids, once the new heads are known. @throws RangeError when a head is missing */
+export function idsOf(entries: readonly NewEntry[], heads: ReadonlyMap<number, number>): readonly number[] {
+  const next = new Map(heads)
+  return entries
+    .toReversed()
+    .map(({ account }) => {
+      const id = next.get(account)
+      if (id === undefined) throw new RangeError('the batch was committed with other entries')
+      next.set(account, id - 1)
+      return id
+    })
+    .reverse()
+}
+
+/** An entry that is neither archived nor wanted only takes an id. */
+const isKept = (entry: NewEntry): boolean => entry.archived || entry.wanted
+
+function planLogs({ entries, takes }: Batch): readonly PlannedLog[] {
+  const plans = new Map<number, { count: number; lead: number; wanted: boolean; taken: number[] }>()
+  const planOf = (account: number) => {
+    let plan = plans.get(account)
+    if (plan === undefined) plans.set(account, (plan = { count: 0, lead: 0, wanted: false, taken: [] }))
+    return plan
+  }
+  for (const { account, wanted } of entries) {
+    const plan = planOf(account)
+    plan.count++
+    plan.wanted ||= wanted
+    if (!plan.wanted) plan.lead++
+  }
+  for (const { account, ids } of takes) {
+    const { taken } = planOf(account)
+    for (const id of ids) taken.push(id)
+  }
+  return [...plans]
+    .sort(([a], [b]) => a - b)
+    .map(([account, { count, lead, taken }]) => ({
+      account,
+      count,
+      lead,
+      taken: taken.length === 0 ? NO_RANGES : rangesOf(taken),
+    }))
+}
+
+function planEntries(entries: readonly NewEntry[], logs: readonly PlannedLog[]) {
+  const left = new Map(logs.map(({ account, count }) => [account, count]))
+  const kept: PlannedEntry[] = []
+  const payloads: Uint8Array[] = []
+  let start = 0
+  for (const entry of entries) {
+    const { account, direction, archived, wanted, peer, at, payload } = entry
+    const back = (left.get(account) ?? 0) - 1
+    left.set(account, back)
+    if (!isKept(entry)) continue
+    kept.push({ account, back, direction, archived, wanted, peer, at, start, size: payload.length })
+    payloads.push(payload)
+    start += payload.length
+  }
+  // A buffer of its own, not a slice of Node's pool: it crosses to SQLite's thread alone.
+  const joined = new Uint8Array(start)
+  for (const [i, payload] of payloads.entries()) joined.set(payload, kept[i]?.start ?? 0)
+  return { entries: kept, payloads: joined }
+}
+
+function planMarks(entries: readonly NewEntry[]): readonly PlannedMark[] {
+  const covered = new Map<string, Range[]>()
+  for (const { stream, number, floor } of entries) {
+    if (stream === undefined) continue
+    const key = Buffer.from(stream.buffer, stream.byteOffset, stream.byteLength).toString('hex')
+    let ranges = covered.get(key)
+    if (ranges === undefined) covered.set(key, (ranges = []))
+    ranges.push([0, floor], [number, number])
+  }
+  return [...covered]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([stream, ranges]) => ({ stream, covered: join(ranges) }))
+}

@@ -1,0 +1,64 @@
+import type { AccountStore } from '../account/store.ts'
+import type { InboxStore } from '../inbox/store.ts'
+import type { RosterStore } from '../roster/store.ts'
+import { StartError } from '../util/start-error.ts'
+import { SqlAccountStore } from './account-store.ts'
+import { SqlInboxStore } from './inbox-store.ts'
+import { migrate } from './migrate.ts'
+import { PostgresDatabase } from './postgres/database.ts'
+import { SqlRosterStore } from './roster-store.ts'
+import { type Database, StoreError } from './sql.ts'
+import { SqliteDatabase } from './sqlite/database.ts'
+
+export interface Stores {
+  readonly database: Database
+  readonly accounts: AccountStore
+  readonly rosters: RosterStore
+  readonly inbox: InboxStore
+  /** Brings the database up to date; returns the names of the migrations applied. @throws StartError, StoreError */
+  migrate(): Promise<readonly string[]>
+  close(): Promise<void>
+}
+
+export interface StoreOptions {
+  /** `postgres://…`; undefined: embedded, in `dataDir`. */
+  readonly databaseUrl: string | undefined
+  /** A folder, or `:memory:`. */
+  readonly dataDir: string
+  /** Connections to PostgreSQL. */
+  readonly connections?: number
+}
+
+/** Opens the database with all its stores. @throws StartError when it cannot be had */
+export async function openStores({ databaseUrl, dataDir, connections = 10 }: StoreOptions): Promise<Stores> {
+  if (databaseUrl === undefined) {
+    const database = await SqliteDatabase.open(dataDir === ':memory:' ? undefined : dataDir)
+    return storesOn(database, SqlInboxStore.sqlite(database))
+  }
+  const database = await connected(databaseUrl, connections)
+  return storesOn(database, SqlInboxStore.postgres(database))
+}
+
+function storesOn(database: Database, inbox: InboxStore): Stores {
+  return {
+    database,
+    accounts: new SqlAccountStore(database),
+    rosters: new SqlRosterStore(database),
+    inbox,
+    migrate: () => migrate(database),
+    close: () => database.close(),
+  }
+}
+
+async function connected(url: string, connections: number): Promise<PostgresDatabase> {
+  const database = new PostgresDatabase({ url, connections })
+  try {
+    await database.query('select 1')
+    return database
+  } catch (error) {
+    await database.close()
+    if (!(error instanceof StoreError)) throw error
+    const reason = error.cause instanceof Error ? error.cause.message : String(error.cause)
+    throw new StartError(`database.url: PostgreSQL cannot be reached: ${reason}`)
+  }
+}

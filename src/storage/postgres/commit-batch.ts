@@ -1,0 +1,122 @@
+import type { PlannedBatch } from '../batch-plan.ts'
+import type { Range } from '../ranges.ts'
+import { type Row, type Sql, StoreError } from '../sql.ts'
+import { sqlState } from './errors.ts'
+
+/**
+ * The whole batch as one statement, which is its own transaction: one round trip.
+ *
+ * `head` locks the logs in sorted order and computes from each log's *newest* row. What it reads of `entry` and of `log` by
+ * select is the statement's snapshot, which may be older than a lock it had to wait for. That is enough: ids are committed in
+ * order, so the snapshot holds every entry up to the head it shows (`seen`), and above it nothing is concluded. `excluded` carries
+ * what is asked: its head says how many ids (`excluded.head - $2 + 1`), its cursor the lead, its gaps what was taken.
+ * `gone` and `kept` join `head`, so they touch an entry only under its log's lock.
+ */
+const COMMIT = `
+with head as (
+  insert into log as l (account_id, head, cursor, gaps)
+  select p.account, $2::bigint - 1 + p.count, $2::bigint - 1 + p.lead,
+    case when s.account_id is null then '{}' else p.taken::int8multirange end
+  from unnest($4::bigint[], $5::bigint[], $6::bigint[], $7::text[]) as p (account, count, lead, taken)
+  left join log s on s.account_id = p.account
+  where p.count > 0 or s.account_id is not null
+  order by p.account
+  on conflict (account_id) do update set
+    head = case when excluded.head < $2 then l.head else greatest(l.head, $2 - 1) + excluded.head - $2 + 1 end,
+    (cursor, gaps) = (
+      select
+        case when r.cursor = l.head and excluded.head >= $2
+          then greatest(l.head, $2 - 1) + excluded.cursor - $2 + 1 else r.cursor end,
+        r.gaps
+      from (
+        select l.cursor, l.gaps where isempty(excluded.gaps)
+        union all
+        select
+          case when c.cursor < c.seen and not exists (
+            select from entry e
+            where e.account_id = l.account_id and e.id > c.cursor and e.id <= c.seen and e.wanted = 1)
+            then c.seen else c.cursor end,
+          (select coalesce(range_agg(case when upper(g) - 1 > c.seen then g
+              when b.first is not null then int8range(b.first, b.last, '[]') end), '{}')
+            from unnest(l.gaps + int8multirange(int8range(l.cursor, c.cursor, '(]')) - excluded.gaps) as g
+            cross join lateral (
+              select min(e.id) as first, max(e.id) as last from entry e
+              where e.account_id = l.account_id and e.id >= lower(g) and e.id < upper(g) and e.wanted = 1) as b)
+        from (
+          select s.head as seen, greatest(l.cursor, least(s.head, upper(excluded.gaps) - 1)) as cursor
+          from log s where s.account_id = l.account_id) as c
+        where not isempty(excluded.gaps)
+      ) as r
+    )
+  returning account_id, head
+), gone as (
+  delete from entry e
+  using head h, unnest($4::bigint[], $7::text[]) as p (account, taken), unnest(p.taken::int8multirange) as t
+  where h.account_id = p.account and e.account_id = p.account and e.id >= lower(t) and e.id < upper(t) and e.archived = 0
+), kept as (
+  insert into entry (account_id, id, at, direction, archived, wanted, peer, payload)
+  select h.account_id, h.head - n.back, n.at, n.marks & 1, n.marks >> 1 & 1, n.marks >> 2 & 1, n.peer,
+    substring($14::bytea from n.start for n.size)
+  from unnest($8::bigint[], $9::bigint[], $10::bigint[], $11::smallint[], $12::text[], $13::int[], $15::int[])
+    as n (account, back, at, marks, peer, start, size)
+  join head h on h.account_id = n.account
+), settled as (
+  insert into stream_mark as m (stream, covered, at)
+  select decode(p.stream, 'hex'), p.covered::int8multirange, $3::bigint
+  from unnest($16::text[], $17::text[]) as p (stream, covered) order by p.stream
+  on conflict (stream) do update set covered = m.covered + excluded.covered, at = excluded.at
+), done as (
+  insert into batch (id, at, heads)
+  select $1::bytea, $3::bigint, string_agg(h.account_id || ':' || h.head, ',')
+  from head h join unnest($4::bigint[], $5::bigint[]) as p (account, count) on h.account_id = p.account
+  where p.count > 0
+  having count(*) > 0
+)
+select account_id, head from head`
+
+/** Commits a planned batch. Rows: `account_id`, `head` of each log touched. @throws StoreError */
+export async function commitBatch(sql: Sql, batch: PlannedBatch): Promise<readonly Row[]> {
+  try {
+    return await sql.query(COMMIT, paramsOf(batch))
+  } catch (error) {
+    if (!(error instanceof StoreError && isDone(error.cause))) throw error
+    const [done] = await sql.query<{ heads: string }>('select heads from batch where id = $1', [batch.id])
+    return (done?.heads ?? '').split(',').map((pair) => {
+      const [account_id, head] = pair.split(':')
+      return { account_id: Number(account_id), head: Number(head) }
+    })
+  }
+}
+
+/** The batch's id is there already: it was committed before. */
+const isDone = (cause: unknown): boolean =>
+  sqlState(cause) === '23505' && cause instanceof Error && 'constraint' in cause && cause.constraint === 'batch_pkey'
+
+function paramsOf({ id, first, at, logs, entries, payloads, marks }: PlannedBatch) {
+  return [
+    id,
+    first,
+    at,
+    numbers(logs.map((log) => log.account)),
+    numbers(logs.map((log) => log.count)),
+    numbers(logs.map((log) => log.lead)),
+    texts(logs.map((log) => multirange(log.taken))),
+    numbers(entries.map((entry) => entry.account)),
+    numbers(entries.map((entry) => entry.back)),
+    numbers(entries.map((entry) => entry.at)),
+    numbers(
+      entries.map((e) => Number(e.direction === 'received') | (Number(e.archived) << 1) | (Number(e.wanted) << 2)),
+    ),
+    texts(entries.map((entry) => entry.peer)),
+    numbers(entries.map((entry) => entry.start + 1)),
+    payloads,
+    numbers(entries.map((entry) => entry.size)),
+    texts(marks.map((mark) => mark.stream)),
+    texts(marks.map((mark) => multirange(mark.covered))),
+  ]
+}
+
+const numbers = (values: readonly number[]): string => `{${values.join(',')}}`
+const texts = (values: readonly string[]): string =>
+  `{${values.map((value) => `"${value.replaceAll(/["\\]/g, '\\$&')}"`).join(',')}}`
+const multirange = (ranges: readonly Range[]): string => `{${ranges.map(([from, to]) => `[${from},${to}]`).join(',')}}`

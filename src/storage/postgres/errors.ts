@@ -1,0 +1,26 @@
+import { StoreError } from '../sql.ts'
+
+/** Classes and codes (PostgreSQL, Appendix A) that say nothing about the statement: the same one may succeed later. */
+const UNAVAILABLE = /^(08|25006|28|3D|53|55P03|57|58|XX|40)/
+
+/** PostgreSQL's SQLSTATE, where the server answered with one. */
+export function sqlState(error: unknown): string | undefined {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined
+}
+
+/** A serialisation failure or a deadlock: nothing happened, and the same again may succeed. */
+export const isCollision = (error: unknown): boolean => {
+  const state = sqlState(error)
+  return state === '40001' || state === '40P01'
+}
+
+/** Without an SQLSTATE the fault is the connection's: what became of the statement is unknown. */
+export function storeError(error: unknown): StoreError {
+  const state = sqlState(error)
+  return new StoreError(state === undefined || UNAVAILABLE.test(state) ? 'unavailable' : 'refused', error)
+}
+
+/** The connection is of no more use: it broke, or the answer to a statement is still owed. */
+export const isLost = (error: unknown): boolean =>
+  error instanceof StoreError && error.fault === 'unavailable' && sqlState(error.cause) === undefined
