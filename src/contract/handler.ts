@@ -13,7 +13,10 @@ export type IqHandler = {
   readonly name: string
   readonly ns: string
 } /** Addressed to a domain we serve. */ & (
-  | { readonly target: 'server'; readonly answer: Answer<{ readonly from: Jid; readonly session: Session | undefined }> }
+  | {
+      readonly target: 'server'
+      readonly answer: Answer<{ readonly from: Jid; readonly session: Session | undefined }>
+    }
   /** Addressed by anybody to a local account's bare JID; answered on behalf of `account`, who may be offline. */
   | { readonly target: 'account'; readonly answer: Answer<{ readonly from: Jid; readonly account: BareJid }> }
   /** Sent by a session to its own account, with or without `to` (RFC 6120 §10.3.3). Asked before `account`. */

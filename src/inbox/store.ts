@@ -10,8 +10,6 @@ export interface NewEntry {
   readonly peer: string
   /** Canonical XML of the whole stanza, as `Stanza.bytes` gives it. */
   readonly payload: Uint8Array
-  /** Names of the payloads (`ns name`, joined by newlines), so that nobody need parse the payload to know them. */
-  readonly names: string
   /** Ms since the epoch: when the server took it. */
   readonly at: number
   /** The sending client's stream (16 random bytes) and the stanza's number on it (XEP-0198), for `h` after a crash. */
@@ -38,7 +36,7 @@ export interface Batch {
 
 /**
  * The durable part of the log (DESIGN.md section 5): table `entry`, table `log` (per account: head, cursor, gaps), table `batch`.
- * An entry is open while wanted and neither at or below the cursor nor… in other words: `id > cursor` or among the gaps.
+ * An entry is open while wanted and either above the cursor or among the gaps.
  */
 export interface InboxStore {
   /**

@@ -1,0 +1,35 @@
+import type { Logger } from 'pino'
+import type { NonzaHandler } from '../contract/handler.ts'
+import type { Session } from '../contract/session.ts'
+import type { Inbox } from '../inbox/inbox.ts'
+import type { Registry } from '../presence/registry.ts'
+import type { LocalSession } from '../router/local.ts'
+import type { Progress } from '../router/route.ts'
+import type { BareJid, Jid } from '../xmpp/jid.ts'
+import type { Stanza } from '../xmpp/stanza.ts'
+import type { RawElement } from '../xmpp/tokenizer.ts'
+import type { Sessions } from './sessions.ts'
+
+/** What all sessions of a node share. */
+export interface SessionParts {
+  readonly node: string
+  readonly line: {
+    fromClient(raw: RawElement, session: LocalSession, number: number): Progress
+    submit(stanza: Stanza): void
+    rewind(account: BareJid, position: number): void
+  }
+  readonly presence: { sessionEnded(session: Session): unknown }
+  readonly inbox: Inbox
+  readonly registry: Registry
+  readonly sessions: Sessions
+  readonly nonzas: ReadonlyMap<string, NonzaHandler>
+  readonly limits: SessionLimits
+  readonly log: Logger
+  /** What stands for an address in the log (a number account's is as secret as the number). */
+  readonly tagOf: (jid: Jid) => string
+}
+export interface SessionLimits {
+  readonly resumeMs: number
+  readonly perAccount: number
+  readonly detachedPerAccount: number
+}

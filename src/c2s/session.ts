@@ -1,0 +1,498 @@
+import { randomBytes } from 'node:crypto'
+import type { NonzaHandler } from '../contract/handler.ts'
+import type { SessionFlag } from '../contract/session.ts'
+import type { Entry } from '../inbox/entry.ts'
+import { Follower, type FollowPort, PAGE } from '../inbox/follow.ts'
+import type { StoredEntry } from '../inbox/store.ts'
+import type { LocalSession } from '../router/local.ts'
+import { AckQueue } from '../stream/ack-queue.ts'
+import { SettledPrefix } from '../stream/progress.ts'
+import type { Stream, StreamHandler } from '../stream/stream.ts'
+import { el } from '../xmpp/element.ts'
+import { type BareJid, bareOf, type Domain, domainOf, type FullJid, isFull } from '../xmpp/jid.ts'
+import { NS_CLIENT, NS_PING, NS_SM } from '../xmpp/ns.ts'
+import { errorReply, type Iq, type Message, type Presence, Stanza } from '../xmpp/stanza.ts'
+import { StanzaError } from '../xmpp/stanza-error.ts'
+import { type StreamCondition, StreamError } from '../xmpp/stream-error.ts'
+import type { RawElement } from '../xmpp/tokenizer.ts'
+import { readStored } from './stored.ts'
+import type { SessionParts } from './parts.ts'
+
+/** Stanzas of a client that may be unsettled before its socket is read no further. */
+const MAX_PENDING = 1_024
+/** Stanzas sent and not acknowledged above which a session counts as slow, whatever its socket says. */
+const MAX_UNACKED = 1_000
+/** Stanzas other than entries that a session may leave unacknowledged before it is asked. */
+const ASK_AFTER = 5
+const ASK_TIMEOUT_MS = 60_000
+const PING_EVERY_MS = 5_000
+const RETRY_READ_MS = 1_000
+/** The client is told at most this much later than it could be, when it closes while something is unsettled. */
+const LEAVE_MS = 3_000
+const NO_FLAGS: ReadonlySet<SessionFlag> = new Set()
+
+/** What was sent and is not known to have arrived. */
+interface Sent {
+  readonly stanza: Stanza
+  /** It is an entry of the account's inbox, known here as a live entry or by its id alone. */
+  readonly entry: Entry | undefined
+  readonly id: number | undefined
+}
+
+/**
+ * A bound resource (RFC 6120 §7): counts, acknowledges and resumes (XEP-0198), takes entries of its account's inbox and tells
+ * the inbox when the device has them. It lives on one stream after the other; between two it is detached.
+ */
+export class ClientSession implements LocalSession, StreamHandler, FollowPort {
+  readonly jid: FullJid
+  readonly account: BareJid
+  readonly accountId: number
+  readonly node: string
+  readonly ip: string
+  priority: number | undefined
+  flags: ReadonlySet<SessionFlag> = NO_FLAGS
+  /** XEP-0198: names the counted stream; also its resumption id. */
+  stream: Uint8Array | undefined
+  readonly #parts: SessionParts
+  readonly #follower: Follower
+  readonly #sent = new AckQueue<Sent>()
+  readonly #progress = new SettledPrefix()
+  #wire: Stream | undefined
+  #presence: Presence | undefined
+  #base = 0
+  #resumable = false
+  /** The client's <r/> that could not be answered in full yet: the number it asked at. */
+  #owed = -1
+  #told = -1
+  /** Since when our <r/> or ping is unanswered; 0: none is. */
+  #askedAt = 0
+  #askedCount = 0
+  #pingId: string | undefined
+  #pingedAt = Number.NEGATIVE_INFINITY
+  #wantsAnswer = false
+  #isWatched = false
+  #isHeld = false
+  #leaving: { readonly until: number } | undefined
+  #isOver = false
+  /** What came from others while older entries are still being read from the log. */
+  #later: Stanza[] | undefined
+
+  constructor(parts: SessionParts, wire: Stream, jid: FullJid, accountId: number) {
+    this.#parts = parts
+    this.#wire = wire
+    this.jid = jid
+    this.account = bareOf(jid)
+    this.accountId = accountId
+    this.node = parts.node
+    this.ip = wire.ip
+    this.#follower = new Follower(this)
+    this.#register()
+  }
+  get domain(): Domain {
+    return domainOf(this.account)
+  }
+  get isDetached(): boolean {
+    return this.#wire === undefined
+  }
+
+  // What features and the line see.
+
+  send(stanza: Stanza): void {
+    if (this.#isOver) return
+    const { state } = this.#follower
+    if ((state === 'reading' || state === 'stalled') && bareOf(stanza.from) !== this.account && stanza.from !== this.domain) {
+      this.#later ??= []
+      if (this.#later.length < MAX_UNACKED) this.#later.push(stanza)
+      else this.#lost(stanza)
+      return
+    }
+    this.#write(stanza, undefined, undefined)
+  }
+  flag(name: SessionFlag, on: boolean): void {
+    if (this.flags.has(name) === on) return
+    const flags = new Set(this.flags)
+    if (on) flags.add(name)
+    else flags.delete(name)
+    this.flags = flags
+    this.#register()
+  }
+  available(priority: number | undefined, presence: Presence | undefined): void {
+    this.priority = priority
+    this.#presence = presence
+    this.#register()
+    if (priority !== undefined && priority >= 0 && this.#wire !== undefined) this.#follower.start()
+    else this.#stopFollowing()
+  }
+  end(condition: StreamCondition, text: string): void {
+    this.#resumable = false
+    if (this.#wire === undefined) this.#finish()
+    else this.#wire.close(new StreamError(condition, text))
+  }
+
+  accepts(message: Message): boolean {
+    if (this.#wire === undefined || this.#isOver) return false
+    if (this.#isSlow) {
+      this.#follower.full()
+      return false
+    }
+    const { state } = this.#follower
+    return state === 'following' || (state === 'idle' && message.to === this.jid)
+  }
+  give(entry: Entry): void {
+    this.#write(entry.stanza, entry, undefined)
+  }
+  push(entry: Entry, message: Message): void {
+    if (this.#isOver || entry.takers.includes(this)) return
+    if (this.#mayPush(entry.id as number, message)) this.#write(message, entry, undefined)
+  }
+  pushStored(id: number, message: Message): void {
+    if (!this.#isOver && this.#mayPush(id, message)) this.#write(message, undefined, id)
+  }
+  #mayPush(id: number, message: Message): boolean {
+    const isAccepted = this.accepts(message)
+    if (this.#follower.state === 'idle') return isAccepted
+    return this.#follower.pushed(id)
+  }
+  entryKept(entry: Entry): void {
+    this.#follower.passed(entry.id as number)
+  }
+  rewind(position: number): void {
+    this.#follower.rewind(position)
+  }
+
+  // What the inbox asks of the session as a sender.
+
+  get h(): number {
+    return Math.max(0, this.#progress.settledTo - this.#base)
+  }
+  counted(number: number): number {
+    return Math.max(0, number - this.#base)
+  }
+  settled(number: number): void {
+    if (!this.#progress.settle(number)) return
+    if (this.#isHeld && this.#progress.open < MAX_PENDING / 2) {
+      this.#isHeld = false
+      this.#wire?.connection.release()
+    }
+    if (this.#owed >= 0 || this.#leaving !== undefined) this.#wire?.connection.touch()
+  }
+  refused(number: number, stanza: Stanza): void {
+    this.send(errorReply(stanza, new StanzaError('service-unavailable')))
+    this.settled(number)
+  }
+
+  // What comes in.
+
+  opened(): void {
+    throw new StreamError('not-authorized', 'A bound stream is not restarted.')
+  }
+  element(raw: RawElement): void {
+    if (raw.ns === NS_SM) {
+      this.#acknowledgement(raw)
+    } else if (raw.ns !== NS_CLIENT) {
+      const handler: NonzaHandler | undefined = this.#parts.nonzas.get(`${raw.name} ${raw.ns}`)
+      if (handler === undefined) throw new StreamError('unsupported-stanza-type')
+      handler.handle(raw.element, this)
+    } else {
+      this.#stanza(raw)
+    }
+  }
+  #stanza(raw: RawElement): void {
+    const number = this.#progress.next()
+    if (raw.name === 'iq' && raw.id !== undefined && raw.id === this.#pingId && (raw.type === 'result' || raw.type === 'error')) {
+      this.#pingAnswered()
+      return
+    }
+    if (this.#parts.line.fromClient(raw, this, number) === 'pending') {
+      this.#progress.pending(number)
+      if (this.#progress.open >= MAX_PENDING && !this.#isHeld) {
+        this.#isHeld = true
+        this.#wire?.connection.hold()
+      }
+    }
+  }
+  #acknowledgement(raw: RawElement): void {
+    if (raw.name === 'r' && this.stream !== undefined) {
+      this.#owed = this.#progress.received
+      this.#told = -1
+      this.#wire?.connection.touch()
+    } else if (raw.name === 'a' && this.stream !== undefined) {
+      this.#sent.acknowledge(readCount(raw.element.attrs.h), this.#take)
+      this.#answered()
+    } else if (raw.name === 'enable') {
+      this.#enable(raw)
+    } else if (raw.name === 'resume') {
+      throw new StreamError('policy-violation', 'A bound stream cannot resume another.')
+    } else {
+      throw new StreamError('unsupported-stanza-type')
+    }
+  }
+  /** XEP-0198 §3. */
+  #enable(raw: RawElement): void {
+    if (this.stream !== undefined) {
+      this.#wire?.sendElement(el('failed', NS_SM, {}, el('unexpected-request', 'urn:ietf:params:xml:ns:xmpp-stanzas')))
+      return
+    }
+    const { resume, max } = raw.element.attrs
+    this.stream = randomBytes(16)
+    this.#base = this.#progress.received
+    this.#resumable = resume === 'true' || resume === '1'
+    // What was sent before counts as without acknowledgements: asked for by ping, and not part of the peer's count.
+    this.#untaken()
+    this.#sent.clear()
+    const attrs: Record<string, string> = {}
+    if (this.#resumable) {
+      const asked = max === undefined || !/^\d{1,9}$/.test(max) ? undefined : Number(max)
+      this.resumeMs = Math.min((asked ?? Number.POSITIVE_INFINITY) * 1000, this.#parts.limits.resumeMs)
+      attrs.resume = 'true'
+      attrs.id = Buffer.from(this.stream).toString('base64url')
+      attrs.max = String(Math.floor(this.resumeMs / 1000))
+      this.#parts.sessions.addResumable(attrs.id, this)
+    }
+    this.#wire?.sendElement(el('enabled', NS_SM, attrs))
+  }
+  resumeMs = 0
+
+  // What goes out.
+
+  #write(stanza: Stanza, entry: Entry | undefined, id: number | undefined): void {
+    const isEntry = entry !== undefined || id !== undefined
+    if (this.stream !== undefined) {
+      this.#sent.push({ stanza, entry, id })
+      if (isEntry || this.#sent.length >= ASK_AFTER) this.#wantsAnswer = true
+      if (this.#wire === undefined && this.#sent.length > MAX_UNACKED * 2) this.#finish()
+    } else if (isEntry) {
+      this.#sent.push({ stanza, entry, id })
+      this.#wantsAnswer = true
+    }
+    this.#wire?.send(stanza.bytes)
+  }
+  get #isSlow(): boolean {
+    return this.#wire?.connection.isSlow === true || this.#sent.length >= MAX_UNACKED
+  }
+  turn(): void {
+    const wire = this.#wire
+    if (wire === undefined) return
+    if (this.#owed >= 0) this.#tell(wire)
+    if (this.#wantsAnswer && this.#askedAt === 0) this.#ask(wire)
+    if (this.#leaving !== undefined && (this.#progress.open === 0 || wire.now() >= this.#leaving.until)) this.#leave(wire)
+  }
+  /** Answers <r/> at once with what is settled, and again each time that grows until all that was asked about is. */
+  #tell(wire: Stream): void {
+    const settledTo = this.#progress.settledTo
+    if (settledTo === this.#told) return
+    this.#told = settledTo
+    if (settledTo >= this.#owed) this.#owed = -1
+    wire.send(`<a xmlns='${NS_SM}' h='${this.h % 2 ** 32}'/>`)
+  }
+  #ask(wire: Stream): void {
+    const now = wire.now()
+    if (this.stream !== undefined) {
+      wire.send(`<r xmlns='${NS_SM}'/>`)
+    } else {
+      if (now - this.#pingedAt < PING_EVERY_MS) {
+        this.#watch(wire, this.#pingedAt + PING_EVERY_MS - now)
+        return
+      }
+      this.#pingedAt = now
+      this.#pingId = `fernruf-${randomBytes(8).toString('base64url')}`
+      const fields = { kind: 'iq' as const, type: 'get', id: this.#pingId, from: this.domain, to: this.jid }
+      wire.send(Stanza.of(fields, el('ping', NS_PING)).bytes)
+    }
+    this.#wantsAnswer = false
+    this.#askedAt = now
+    this.#askedCount = this.#sent.sent
+    this.#watch(wire, ASK_TIMEOUT_MS)
+  }
+  #watch(wire: Stream, ms: number): void {
+    if (this.#isWatched) return
+    this.#isWatched = true
+    wire.wake(ms)
+  }
+  #answered(): void {
+    this.#askedAt = 0
+    if (this.#sent.length > 0 && this.#wantsAnswer) this.#wire?.connection.touch()
+    this.#drainedCheck()
+  }
+  #pingAnswered(): void {
+    this.#pingId = undefined
+    this.#sent.acknowledge(this.#askedCount, this.#take)
+    this.#answered()
+  }
+  readonly #take = (sent: Sent): void => {
+    if (sent.entry !== undefined) this.#parts.inbox.taken(sent.entry)
+    else if (sent.id !== undefined) this.#parts.inbox.takenStored(this.accountId, sent.id)
+  }
+  #drainedCheck(): void {
+    if (this.#follower.state === 'stalled' && !this.#isSlow) this.#follower.drained()
+  }
+  drained(): void {
+    this.#drainedCheck()
+  }
+  elapsed(now: number): void {
+    this.#isWatched = false
+    const wire = this.#wire
+    if (wire === undefined) return
+    if (this.#leaving !== undefined) {
+      wire.connection.touch()
+      return
+    }
+    if (this.#askedAt !== 0) {
+      if (now - this.#askedAt >= ASK_TIMEOUT_MS) wire.close(new StreamError('connection-timeout', 'A request for acknowledgement was not answered.'))
+      else this.#watch(wire, this.#askedAt + ASK_TIMEOUT_MS - now)
+    } else if (this.#wantsAnswer) {
+      wire.connection.touch()
+    }
+  }
+
+  // The log of the account.
+
+  read(after: number, reading: number): void {
+    this.#parts.inbox.page(this.accountId, after, PAGE).then(
+      ({ entries, head }) => this.#follower.page(reading, entries, head),
+      (error: unknown) => {
+        this.#parts.log.warn({ err: error }, 'inbox could not be read')
+        setTimeout(() => this.#follower.retry(reading), RETRY_READ_MS).unref()
+      },
+    )
+  }
+  /** FollowPort's: a stored entry. */
+  giveStored(entry: StoredEntry): boolean {
+    if (this.#isSlow) return false
+    for (const sent of this.#sent) if ((sent.entry?.id ?? sent.id) === entry.id) return true
+    const message = readStored(entry, this.domain)
+    if (message === undefined) {
+      this.#parts.log.error({ id: entry.id }, 'stored entry cannot be read')
+      return true
+    }
+    // For another resource that is there to take it.
+    const { to } = message
+    if (to !== undefined && isFull(to) && to !== this.jid && this.#parts.sessions.get(to) !== undefined) return true
+    this.#write(message, undefined, entry.id)
+    return true
+  }
+  caughtUp(): void {
+    const later = this.#later
+    this.#later = undefined
+    for (const stanza of later ?? []) this.#write(stanza, undefined, undefined)
+  }
+  #stopFollowing(): void {
+    this.#follower.stop()
+    this.caughtUp()
+  }
+
+  // Its end, and its return.
+
+  footer(): void {
+    this.#resumable = false
+    const wire = this.#wire
+    if (wire === undefined) return
+    this.#leaving = { until: wire.now() + LEAVE_MS }
+    this.#isWatched = false
+    this.#watch(wire, LEAVE_MS)
+    wire.connection.touch()
+  }
+  #leave(wire: Stream): void {
+    if (this.stream !== undefined) wire.send(`<a xmlns='${NS_SM}' h='${this.h % 2 ** 32}'/>`)
+    wire.close()
+  }
+  ended(_reason: string): void {
+    this.#wire = undefined
+    if (!this.#resumable || this.#isOver) {
+      this.#finish()
+      return
+    }
+    this.#stopFollowing()
+    this.#askedAt = 0
+    // What only memory holds of it must not wait for a device that may never come back.
+    this.#parts.inbox.commitHeld(this.accountId)
+    this.#parts.sessions.detached(this)
+  }
+  /** The server stops, or the resumption time has passed. */
+  expire(): void {
+    this.#resumable = false
+    if (this.#wire === undefined) this.#finish()
+  }
+  /**
+   * Goes on with this session on a new stream (XEP-0198 §5). @throws StreamError when `h` cannot be
+   */
+  resume(wire: Stream, h: number): void {
+    this.#sent.acknowledge(h, this.#take)
+    const old = this.#wire
+    this.#wire = wire
+    if (old !== undefined) {
+      old.handler = GONE
+      old.close(new StreamError('conflict', 'The session was resumed on another stream.'))
+    }
+    this.#isWatched = false
+    this.#isHeld = false
+    this.#askedAt = 0
+    this.#owed = -1
+    wire.send(
+      `<resumed xmlns='${NS_SM}' previd='${Buffer.from(this.stream ?? []).toString('base64url')}' h='${this.h % 2 ** 32}'/>`,
+    )
+    for (const { stanza } of this.#sent) wire.send(stanza.bytes)
+    this.#wantsAnswer = this.#sent.length > 0
+    wire.connection.touch()
+    if (this.priority !== undefined && this.priority >= 0) this.#follower.start()
+  }
+  /** Calls back when all the client has sent is settled, or after a moment. */
+  get isSettled(): boolean {
+    return this.#progress.open === 0
+  }
+
+  #register(): void {
+    const { jid, node, priority, flags } = this
+    const presence = this.#presence === undefined ? undefined : { content: this.#presence.content, lang: this.#presence.lang }
+    this.#parts.registry.put({ jid, node, priority, flags, presence })
+  }
+  #finish(): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#follower.stop()
+    this.#parts.sessions.remove(this)
+    const wasAvailable = this.priority !== undefined
+    void this.#parts.presence.sessionEnded(this)
+    this.priority = undefined
+    this.#parts.registry.remove(this.jid, this.node)
+    this.#untaken()
+    for (const stanza of this.#later ?? []) this.#lost(stanza)
+    this.#later = undefined
+    this.#parts.log.info({ session: this.#parts.tagOf(this.jid), wasAvailable }, 'session ended')
+  }
+  /** Entries that were sent and not taken are for the others, or for whoever comes next. */
+  #untaken(): void {
+    let position = Number.POSITIVE_INFINITY
+    let isHeld = false
+    for (const { stanza, entry, id } of this.#sent) {
+      if (entry?.state === 'held') isHeld = true
+      const kept = id ?? (entry?.state === 'kept' ? entry.id : undefined)
+      if (kept !== undefined && kept < position) position = kept
+      if (entry === undefined && id === undefined && this.#isOver) this.#lost(stanza)
+    }
+    if (isHeld) this.#parts.inbox.commitHeld(this.accountId)
+    if (position !== Number.POSITIVE_INFINITY) this.#parts.line.rewind(this.account, position - 1)
+  }
+  /** RFC 6121 §8.5.3.2: whoever asked a resource that is gone is told. */
+  #lost(stanza: Stanza): void {
+    if (stanza.kind !== 'iq' || (stanza.type !== 'get' && stanza.type !== 'set') || stanza.from === this.domain) return
+    this.#parts.line.submit(errorReply(stanza as Iq, new StanzaError('service-unavailable'), this.jid))
+  }
+}
+
+/** The handler of a stream whose session went on elsewhere. */
+const GONE: StreamHandler = {
+  opened: () => undefined,
+  element: () => undefined,
+  footer: () => undefined,
+  turn: () => undefined,
+  drained: () => undefined,
+  ended: () => undefined,
+  elapsed: () => undefined,
+}
+
+/** @throws StreamError invalid-xml: XEP-0198 gives `h` as an unsigned 32-bit integer */
+export function readCount(h: string | undefined): number {
+  if (h === undefined || !/^\d{1,10}$/.test(h) || Number(h) >= 2 ** 32) throw new StreamError('invalid-xml', 'h must be a number.')
+  return Number(h)
+}

@@ -1,0 +1,274 @@
+import type { Logger } from 'pino'
+import type { AccountView } from '../contract/account-view.ts'
+import type { IqHandler } from '../contract/handler.ts'
+import type { Hook } from '../contract/hook.ts'
+import type { LinePort } from '../contract/ports.ts'
+import type { Origin, Recipient } from '../contract/session.ts'
+import type { Entry } from '../inbox/entry.ts'
+import type { Inbox } from '../inbox/inbox.ts'
+import type { Quota } from '../inbox/quota.ts'
+import type { Bus } from '../presence/bus.ts'
+import type { RegisteredSession, Registry } from '../presence/registry.ts'
+import type { RosterStore } from '../roster/store.ts'
+import { type BareJid, bareOf, type Domain, type FullJid, isFull, type Jid } from '../xmpp/jid.ts'
+import { errorReply, type Iq, type Message, type Presence, type Stanza } from '../xmpp/stanza.ts'
+import { StanzaError } from '../xmpp/stanza-error.ts'
+import type { StreamCondition } from '../xmpp/stream-error.ts'
+import type { RawElement } from '../xmpp/tokenizer.ts'
+import { Answers } from './answer.ts'
+import { Delivery } from './deliver.ts'
+import { isRequest, type Served } from './destination.ts'
+import type { LocalSession, LocalSessions } from './local.ts'
+import type { PresenceStep } from './presence.ts'
+import { receiveFromClient } from './receive.ts'
+import { type Frame, Relay } from './relay.ts'
+import { type Line, type Progress, route } from './route.ts'
+import { HookTable, runStation } from './run-hooks.ts'
+import { ViewCache } from './views.ts'
+
+export interface RouterDeps {
+  readonly served: Served
+  readonly registry: Registry
+  readonly sessions: LocalSessions
+  readonly inbox: Inbox
+  readonly quota: Quota
+  readonly bus: Bus
+  readonly rosters: RosterStore
+  readonly log: Logger
+  readonly count: (kind: Stanza['kind'], destination: 'account' | 'answer' | 'remote' | 'service') => void
+}
+
+/** The line (DESIGN.md section 4): every stanza of every session of this node goes through it. */
+export class Router implements Line, LinePort {
+  readonly views: ViewCache
+  readonly #deps: RouterDeps
+  readonly #relay: Relay
+  readonly #delivery: Delivery
+  #answers: Answers | undefined
+  #presence: PresenceStep | undefined
+  #hooks = new HookTable([])
+  /** Stanzas that wait for an account's view, in order. */
+  readonly #arriving = new Map<BareJid, (() => void)[]>()
+
+  constructor(deps: RouterDeps) {
+    this.#deps = deps
+    this.#relay = new Relay(deps.bus, (frame) => this.#received(frame))
+    this.views = new ViewCache(deps.rosters, (account) => this.#relay.publish({ frame: 'changed', account }))
+    this.#delivery = new Delivery({
+      node: deps.bus.node,
+      registry: deps.registry,
+      sessions: deps.sessions,
+      inbox: deps.inbox,
+      quota: deps.quota,
+      relay: this.#relay,
+      bounce: (stanza, error, origin) => this.bounce(stanza, error, origin),
+    })
+  }
+  /** Given once all features are set up, before the first stanza. */
+  open(presence: PresenceStep, handlers: readonly IqHandler[], hooks: readonly Hook[]): void {
+    this.#presence = presence
+    this.#hooks = new HookTable(hooks)
+    this.#answers = new Answers({
+      served: this.#deps.served,
+      handlers,
+      log: this.#deps.log,
+      loadView: (account) => this.views.load(account),
+      reply: (iq, origin) => this.#reply(iq, origin),
+    })
+  }
+
+  /** A stanza of a client, the `number`th of its stream. @throws StreamError */
+  fromClient(raw: RawElement, session: LocalSession, number: number): Progress {
+    const { stanza, fault } = receiveFromClient(raw, session)
+    const origin: Origin = { kind: 'client', session, number }
+    if (fault !== undefined) {
+      this.bounce(stanza, fault, origin)
+      return 'settled'
+    }
+    if (this.#hooks.isEmpty('fromClient', stanza.kind)) return this.#sent(stanza, session, origin)
+    return this.#through('fromClient', { stanza, session }, origin, (event) => this.#sent(event.stanza, session, origin))
+  }
+  #sent(stanza: Stanza, session: LocalSession, origin: Origin): Progress {
+    if (stanza.kind !== 'presence') return route(this, this.#deps.served, stanza, origin)
+    try {
+      this.#presenceSent(stanza as Presence, session, origin)
+    } catch (error) {
+      if (!(error instanceof StanzaError)) throw error
+      this.bounce(stanza, error, origin)
+    }
+    return 'settled'
+  }
+  /** Undirected presence and subscriptions have no single destination: they are a step of their own. */
+  #presenceSent(presence: Presence, session: LocalSession, origin: Origin): void {
+    const step = this.#presence
+    if (step === undefined) return
+    if (presence.to === undefined && (presence.type === '' || presence.type === 'unavailable')) {
+      void step.fromClient(presence, session)
+    } else if (SUBSCRIPTIONS.has(presence.type)) {
+      void step.subscription(presence, session)
+    } else {
+      step.directed(presence, session)
+      route(this, this.#deps.served, presence, origin)
+    }
+  }
+
+  answer(iq: Iq, origin: Origin): Progress {
+    this.#deps.count('iq', 'answer')
+    this.#answers?.answer(iq, origin)
+    return 'settled'
+  }
+
+  deliver(stanza: Stanza, account: BareJid, origin: Origin): Progress {
+    this.#deps.count(stanza.kind, 'account')
+    const view = this.views.peek(account)
+    const sessions = this.#deps.registry.of(account)
+    if (view !== undefined && !(sessions instanceof Promise) && !this.#arriving.has(account))
+      return this.#arrived(stanza, view, sessions, origin)
+    this.#wait(stanza, account, origin)
+    return stanza.kind === 'message' ? 'pending' : 'settled'
+  }
+  /** Keeps its place among those for the same account until its view is there. */
+  #wait(stanza: Stanza, account: BareJid, origin: Origin): void {
+    const queue = this.#arriving.get(account)
+    const settle = () => {
+      if (stanza.kind === 'message' && origin.kind === 'client') (origin.session as LocalSession).settled(origin.number)
+    }
+    const arrive = (view: AccountView, sessions: readonly RegisteredSession[]) => {
+      if (this.#arrived(stanza, view, sessions, origin) === 'settled') settle()
+    }
+    const fail = (error: unknown) => {
+      this.#deps.log.warn({ err: error }, 'account could not be loaded')
+      this.bounce(stanza, new StanzaError('resource-constraint', { text: 'Too busy; try again later.' }), origin)
+      settle()
+    }
+    const load = async () => {
+      try {
+        const view = await this.views.load(account)
+        arrive(view, await this.#deps.registry.of(account))
+      } catch (error) {
+        fail(error)
+      }
+      const waiting = this.#arriving.get(account)
+      const next = waiting?.shift()
+      if (next === undefined) this.#arriving.delete(account)
+      else next()
+    }
+    if (queue === undefined) {
+      this.#arriving.set(account, [])
+      void load()
+    } else {
+      queue.push(() => void load())
+    }
+  }
+  #arrived(stanza: Stanza, view: AccountView, sessions: readonly RegisteredSession[], origin: Origin): Progress {
+    if (this.#hooks.isEmpty('toAccount', stanza.kind)) return this.#toAccount(stanza, view, sessions, origin)
+    const event = { stanza, account: view, direction: 'received' as const, origin, recipients: sessions }
+    return this.#through('toAccount', event, origin, (e) => this.#toAccount(e.stanza, view, sessions, origin))
+  }
+  #toAccount(stanza: Stanza, view: AccountView, sessions: readonly RegisteredSession[], origin: Origin): Progress {
+    if (stanza.kind === 'message') return this.#delivery.message(stanza as Message, view, sessions, origin)
+    if (stanza.kind === 'iq') this.#delivery.iq(stanza as Iq, view, sessions, origin)
+    else void this.#presence?.toAccount(stanza as Presence, view)
+    return 'settled'
+  }
+
+  /** Nothing of ours takes messages or presence yet (DESIGN.md section 4: multicast@, components). */
+  serve(stanza: Stanza, _address: Jid, origin: Origin): Progress {
+    this.#deps.count(stanza.kind, 'service')
+    if (stanza.kind === 'message' && (stanza.type === 'chat' || stanza.type === 'normal' || stanza.type === 'groupchat'))
+      this.bounce(stanza, new StanzaError('service-unavailable'), origin)
+    else if (isRequest(stanza)) this.bounce(stanza, new StanzaError('service-unavailable'), origin)
+    return 'settled'
+  }
+  /** Federation is not built: RFC 6120 §10.4's answer to whoever wants to leave. */
+  forward(stanza: Stanza, _domain: Domain, origin: Origin): Progress {
+    this.#deps.count(stanza.kind, 'remote')
+    const isAsking = stanza.kind === 'message' || isRequest(stanza) || stanza.type === 'subscribe'
+    if (isAsking) this.bounce(stanza, new StanzaError('remote-server-not-found', { text: 'This server does not federate yet.' }), origin)
+    return 'settled'
+  }
+
+  submit(stanza: Stanza): void {
+    route(this, this.#deps.served, stanza, SERVER)
+  }
+  sendTo(recipient: Pick<Recipient, 'jid' | 'node'>, stanza: Stanza): void {
+    this.#delivery.sendTo(recipient, stanza)
+  }
+  kept(entry: Entry): void {
+    this.#delivery.kept(entry)
+  }
+  /** A session ended that had entries above `position` and did not take them: the others look again. */
+  rewind(account: BareJid, position: number): void {
+    for (const session of this.#deps.sessions.of(account)) session.rewind(position)
+    this.#relay.publish({ frame: 'rewind', account, position })
+  }
+  /** Ends an account's sessions, or one session, on all nodes. */
+  end(address: Jid, condition: StreamCondition, text: string, except: FullJid | undefined): void {
+    this.#endHere(address, condition, text, except)
+    this.#relay.publish({ frame: 'end', address, condition, text, except })
+  }
+  #endHere(address: Jid, condition: StreamCondition, text: string, except: FullJid | undefined): void {
+    const sessions = isFull(address) ? [this.#deps.sessions.get(address)] : this.#deps.sessions.of(bareOf(address))
+    for (const session of sessions) if (session !== undefined && session.jid !== except) session.end(condition, text)
+  }
+
+  /** Answers the sender with an error, unless RFC 6120 §8.3.1 forbids it. */
+  bounce(stanza: Stanza, error: StanzaError, origin: Origin): void {
+    if (stanza.type === 'error' || (stanza.kind === 'iq' && stanza.type === 'result')) return
+    this.#reply(errorReply(stanza, error), origin)
+  }
+  #reply(reply: Stanza, origin: Origin): void {
+    if (origin.kind === 'client') origin.session.send(reply.to === origin.session.jid ? reply : reply.with({ to: origin.session.jid }))
+    else if (reply.to !== undefined && reply.to !== reply.from) this.submit(reply)
+  }
+
+  #through<S extends 'fromClient' | 'toAccount'>(
+    station: S,
+    event: Parameters<typeof runStation<S>>[2],
+    origin: Origin,
+    work: (event: Parameters<typeof runStation<S>>[2]) => Progress,
+  ): Progress {
+    let progress: Progress = 'settled'
+    try {
+      runStation(
+        this.#hooks,
+        station,
+        event,
+        (e, tickets, copy) => {
+          progress = work(e)
+          let open = tickets.length
+          if (open === 0) copy()
+          for (const ticket of tickets) ticket.settled(() => (--open === 0 ? copy() : undefined))
+        },
+        (error) => this.#deps.log.error({ err: error, station }, 'copy failed'),
+      )
+    } catch (error) {
+      const answer = error instanceof StanzaError ? error : new StanzaError('internal-server-error', { cause: error })
+      if (!(error instanceof StanzaError)) this.#deps.log.error({ err: error, station }, 'hook failed')
+      this.bounce(event.stanza, answer, origin)
+    }
+    return progress
+  }
+
+  #received(frame: Frame): void {
+    switch (frame.frame) {
+      case 'stanza':
+        this.#deps.sessions.get(frame.to)?.send(frame.stanza)
+        break
+      case 'push':
+        this.#delivery.pushed(frame.account, frame.resource, frame.id, frame.stanza)
+        break
+      case 'rewind':
+        for (const session of this.#deps.sessions.of(frame.account)) session.rewind(frame.position)
+        break
+      case 'changed':
+        this.views.drop(frame.account)
+        break
+      case 'end':
+        this.#endHere(frame.address, frame.condition, frame.text, frame.except)
+        break
+    }
+  }
+}
+const SERVER: Origin = { kind: 'server' }
+const SUBSCRIPTIONS: ReadonlySet<string> = new Set(['subscribe', 'subscribed', 'unsubscribe', 'unsubscribed'])

@@ -1,0 +1,52 @@
+import { el } from '../xmpp/element.ts'
+import { StreamError } from '../xmpp/stream-error.ts'
+
+const WRAP = 2 ** 32
+
+/** What was sent on a stream and not acknowledged yet, in order (XEP-0198 §4); counts wrap at 2³². */
+export class AckQueue<T> {
+  #items: T[] = []
+  #head = 0
+  #acked = 0
+
+  get length(): number {
+    return this.#items.length - this.#head
+  }
+  /** All that were ever pushed, as the peer counts them. */
+  get sent(): number {
+    return (this.#acked + this.length) % WRAP
+  }
+  push(item: T): void {
+    this.#items.push(item)
+  }
+  /** Calls `taken` with each item that `h` covers for the first time. @throws StreamError undefined-condition: more than was sent */
+  acknowledge(h: number, taken: (item: T) => void): void {
+    const count = (h - this.#acked + WRAP) % WRAP
+    if (count > this.length) {
+      const app = el('handled-count-too-high', 'urn:xmpp:sm:3', { h: String(h), 'send-count': String(this.sent) })
+      throw new StreamError('undefined-condition', 'More was acknowledged than was sent.', { app })
+    }
+    this.#acked = (this.#acked + count) % WRAP
+    for (let i = 0; i < count; i++) {
+      const item = this.#items[this.#head] as T
+      this.#head++
+      taken(item)
+    }
+    if (this.#head === this.#items.length) {
+      this.#items.length = 0
+      this.#head = 0
+    } else if (this.#head > 512) {
+      this.#items = this.#items.slice(this.#head)
+      this.#head = 0
+    }
+  }
+  /** What is open, oldest first. */
+  *[Symbol.iterator](): Generator<T> {
+    for (let i = this.#head; i < this.#items.length; i++) yield this.#items[i] as T
+  }
+  clear(): void {
+    this.#acked = this.sent
+    this.#items = []
+    this.#head = 0
+  }
+}

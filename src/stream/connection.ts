@@ -1,0 +1,226 @@
+import type { Socket } from 'node:net'
+import { Tokenizer, type Token, type TokenizerLimits } from '../xmpp/tokenizer.ts'
+
+/** Elements handled for one connection before the others get their turn. */
+const TOKENS_PER_TURN = 64
+/** Bytes waiting in the socket above which the connection counts as slow. */
+const HIGH_WATER = 128 * 1024
+
+/** What a connection tells its owner. */
+export interface ConnectionOwner {
+  /** One token, in order. A throw ends the connection through `failed`. */
+  token(token: Token): void
+  /** The tokenizer or the owner's `token` threw. Nothing more is read. */
+  failed(error: unknown): void
+  /** The socket is gone; called once, last of all. */
+  gone(error: Error | undefined): void
+  /** Once a turn in which something was written or read, before it is sent: the last chance to add to this turn's write. */
+  turn(): void
+  /** A slow connection has caught up. */
+  drained(): void
+}
+
+/** One `setImmediate` per turn of the event loop for all connections that have something to send or to go on with. */
+export class Turns {
+  #touched: Connection[] = []
+  #scheduled = false
+
+  touch(connection: Connection): void {
+    this.#touched.push(connection)
+    if (this.#scheduled) return
+    this.#scheduled = true
+    setImmediate(this.#run)
+  }
+  readonly #run = (): void => {
+    const touched = this.#touched
+    this.#touched = []
+    this.#scheduled = false
+    for (const connection of touched) connection.endTurn()
+  }
+}
+
+/**
+ * Socket ↔ tokenizer ↔ out-queue. All that is written in one turn of the event loop leaves in one write (performance.md rule 1);
+ * reading stops while the owner holds it, and after a turn's share of elements, so that nobody starves the others.
+ */
+export class Connection {
+  readonly #turns: Turns
+  readonly tokenizer: Tokenizer
+  #owner: ConnectionOwner
+  #socket: Socket
+  #out: Buffer[] = []
+  #outBytes = 0
+  #touched = false
+  #spent = 0
+  #held = false
+  #failed = false
+  #paused = false
+  #slow = false
+  #gone = false
+  #finish = false
+
+  constructor(socket: Socket, turns: Turns, limits: TokenizerLimits, owner: ConnectionOwner) {
+    this.#turns = turns
+    this.#owner = owner
+    this.tokenizer = new Tokenizer(limits)
+    this.#socket = socket
+    this.#listen()
+  }
+  get socket(): Socket {
+    return this.#socket
+  }
+  set owner(owner: ConnectionOwner) {
+    this.#owner = owner
+  }
+  get isGone(): boolean {
+    return this.#gone
+  }
+  /** True while more is waiting to be sent than a healthy peer leaves. */
+  get isSlow(): boolean {
+    return this.#slow
+  }
+
+  /** Joins this turn's write. */
+  write(bytes: Buffer | string): void {
+    if (this.#gone || this.#finish) return
+    const chunk = typeof bytes === 'string' ? Buffer.from(bytes) : bytes
+    this.#out.push(chunk)
+    this.#outBytes += chunk.length
+    if (this.#outBytes + this.#socket.writableLength > HIGH_WATER) this.#slow = true
+    this.touch()
+  }
+  /** Has `turn` called at the end of this turn of the event loop. */
+  touch(): void {
+    if (this.#touched) return
+    this.#touched = true
+    this.#turns.touch(this)
+  }
+  /** Stops handing tokens to the owner, until `release`. */
+  hold(): void {
+    this.#held = true
+  }
+  release(): void {
+    this.#held = false
+    this.touch()
+  }
+  /** Sends what waits and then our FIN; what the peer still sends is dropped unless `reading`. */
+  finish(): void {
+    if (this.#gone || this.#finish) return
+    this.#finish = true
+    this.touch()
+  }
+  destroy(): void {
+    this.#socket.destroy()
+  }
+
+  /** Lets go of the raw socket for TLS; nothing of it reaches the tokenizer any more (RFC 6120 §5.4.3.3: no byte before TLS counts). */
+  detachSocket(): Socket {
+    this.#flush()
+    const socket = this.#socket
+    socket.removeListener('data', this.#onData)
+    socket.removeListener('drain', this.#onDrain)
+    socket.removeListener('end', this.#onEnd)
+    socket.removeListener('close', this.#onClose)
+    socket.removeListener('error', this.#onError)
+    return socket
+  }
+  /** The socket was detached and nothing came of it. */
+  abandon(): void {
+    this.#socket.destroy()
+    this.#onClose()
+  }
+  /** Goes on with the secured socket. */
+  attachSocket(socket: Socket): void {
+    this.#socket = socket
+    this.#paused = false
+    this.#listen()
+    if (socket.destroyed) this.#onClose()
+  }
+
+  /** Called by Turns. */
+  endTurn(): void {
+    this.#touched = false
+    this.#spent = 0
+    this.#pump()
+    if (!this.#gone) this.#owner.turn()
+    this.#flush()
+  }
+
+  #listen(): void {
+    const socket = this.#socket
+    socket.on('data', this.#onData)
+    socket.on('drain', this.#onDrain)
+    socket.on('end', this.#onEnd)
+    socket.on('close', this.#onClose)
+    socket.on('error', this.#onError)
+  }
+  #error: Error | undefined
+  readonly #onError = (error: Error): void => {
+    this.#error = error
+  }
+  readonly #onData = (chunk: Buffer): void => {
+    if (this.#failed || this.#finish) return
+    this.tokenizer.push(chunk)
+    this.#pump()
+  }
+  readonly #onDrain = (): void => {
+    if (!this.#slow) return
+    this.#slow = false
+    this.#owner.drained()
+  }
+  readonly #onEnd = (): void => {
+    this.#socket.end()
+  }
+  readonly #onClose = (): void => {
+    if (this.#gone) return
+    this.#gone = true
+    this.#out = []
+    this.#owner.gone(this.#error)
+  }
+
+  #pump(): void {
+    try {
+      while (!this.#held && !this.#failed && !this.#gone) {
+        if (this.#spent >= TOKENS_PER_TURN) {
+          this.touch()
+          break
+        }
+        const token = this.tokenizer.next()
+        if (token === undefined) {
+          this.#resume()
+          return
+        }
+        this.#spent++
+        this.touch()
+        this.#owner.token(token)
+      }
+    } catch (error) {
+      this.#failed = true
+      this.#owner.failed(error)
+      return
+    }
+    this.#pause()
+  }
+  #pause(): void {
+    if (this.#paused || this.#failed) return
+    this.#paused = true
+    this.#socket.pause()
+  }
+  #resume(): void {
+    if (!this.#paused) return
+    this.#paused = false
+    this.#socket.resume()
+  }
+  #flush(): void {
+    if (this.#gone) return
+    const out = this.#out
+    if (out.length > 0) {
+      this.#out = []
+      const bytes = out.length === 1 ? (out[0] as Buffer) : Buffer.concat(out, this.#outBytes)
+      this.#outBytes = 0
+      if (this.#socket.writable) this.#socket.write(bytes)
+      if (this.#slow && !this.#socket.writableNeedDrain) this.#onDrain()
+    }
+    if (this.#finish && !this.#socket.writableEnded) this.#socket.end()
+  }
+}
