@@ -3,6 +3,10 @@ import { duration, rate, size } from './units.ts'
 
 const count = () => z.int('expected a whole number').min(1, 'expected at least 1')
 
+/** How often something may happen in an hour and in a day. */
+const allowance = (hour: number, day: number) =>
+  z.strictObject({ hour: count().default(hour), day: count().default(day) }).prefault({})
+
 /** RFC 6120 §13.12: no server may refuse stanzas of 10,000 bytes. */
 const STANZA_FLOOR = 10_000
 const stanzaSize = () =>
@@ -100,13 +104,13 @@ export const limits = z
       .strictObject({
         code_lifetime: duration().prefault('10m').describe('How long a code is good.'),
         code_attempts: count().default(5).describe('Wrong codes until a request is locked.'),
-        lockout: duration().prefault('1h').describe('How long a locked number is refused.'),
-        sms_per_number: rate().prefault('3/1h').describe('Codes sent to one number.'),
-        sms_per_address: rate().prefault('10/1h').describe('Codes one address (IPv6: one /64) may ask for.'),
-        sms_per_prefix: rate().prefault('50/1h').describe('Codes to numbers that share the first six digits.'),
-        sms_per_country: rate().prefault('1000/1d').describe('Codes to one country.'),
-        sms_total: rate().prefault('5000/1d').describe('Codes of the whole server.'),
-        accounts_per_address: rate().prefault('20/1d').describe('Accounts without a number one address may make.'),
+        number: allowance(3, 6).describe('Codes sent to one number.'),
+        address: allowance(10, 30).describe('Codes one address (IPv6: one /64) may ask for.'),
+        prefix: allowance(20, 100).describe('Codes to numbers that share the first six digits.'),
+        country: allowance(100, 1_000).describe('Codes to one country.'),
+        total: allowance(200, 2_000).describe('Codes of the whole server: what you are ready to pay.'),
+        tries: allowance(30, 100).describe('Codes tried from one address.'),
+        accounts: allowance(5, 20).describe('Accounts without a number from one address.'),
       })
       .prefault({})
       .describe('Registration and what it may cost.'),

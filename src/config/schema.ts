@@ -85,10 +85,14 @@ const sms = z.discriminatedUnion(
     z.strictObject({ provider: z.literal('console') }),
     z.strictObject({
       provider: z.literal('webhook'),
-      url: url(/^https?$/, 'an https address'),
-      secret: secret(),
+      url: url(/^https?$/, 'an https address').describe('The gateway codes are handed to; see docs/configuration.md.'),
+      sender: text().describe('As whom the message comes, shown to the user.'),
+      secret: secret()
+        .refine((value) => Buffer.byteLength(value.reveal()) >= 16, 'expected at least 16 bytes')
+        .describe('Signs what is sent.'),
       secret_file: path().optional(),
-      timeout: duration().prefault('10s'),
+      timeout: duration().prefault('30s'),
+      allow_plain_http: z.boolean('expected true or false').default(false).describe('Lets http go to another machine.'),
     }),
     z.strictObject({
       provider: z.literal('vonage-verify'),

@@ -1,0 +1,52 @@
+import { migrate } from '../storage/migrate.ts'
+import { ACCOUNT_COMMANDS } from './account.ts'
+import type { Command } from './args.ts'
+import { CHECK } from './check.ts'
+import { configOf } from './context.ts'
+import { KEY_COMMANDS } from './key.ts'
+import { SERVE } from './serve.ts'
+import { openDatabase } from './store.ts'
+
+const MIGRATE: Command = {
+  usage: 'migrate',
+  help: 'brings the store to this version',
+  run: async (call) => {
+    const database = await openDatabase(configOf(call))
+    try {
+      const applied = await migrate(database)
+      call.print(applied.length === 0 ? 'nothing to do' : `applied ${applied.join(', ')}`)
+      return 0
+    } finally {
+      await database.close()
+    }
+  },
+}
+
+/** A command of the outside that a later version brings. */
+const later = (usage: string): Command => ({
+  usage,
+  help: '(not built yet)',
+  options: { account: { type: 'boolean' }, expires: { type: 'string' }, from: { type: 'string' } },
+  run: async (call) => {
+    call.complain(`fernruf ${usage} is not built yet`)
+    return 1
+  },
+})
+
+/** Everything the program can be asked for. */
+export const COMMANDS: readonly Command[] = [
+  SERVE,
+  CHECK,
+  MIGRATE,
+  ...ACCOUNT_COMMANDS,
+  later('account move OLD NEW'),
+  later('account export JID'),
+  later('account import FILE'),
+  later('invite create'),
+  ...KEY_COMMANDS,
+  later('key rotate'),
+  later('key import FILE'),
+  later('network add DOMAIN FINGERPRINT'),
+  later('network remove DOMAIN'),
+  later('network list'),
+]
