@@ -72,8 +72,8 @@ const isKept = (entry: NewEntry): boolean => entry.archived || entry.wanted
 function planLogs({ entries, takes }: Batch): readonly PlannedLog[] {
   const plans = new Map<number, { count: number; lead: number; wanted: boolean; taken: number[] }>()
   const planOf = (account: number) => {
-    let plan = plans.get(account)
-    if (plan === undefined) plans.set(account, (plan = { count: 0, lead: 0, wanted: false, taken: [] }))
+    const plan = plans.get(account) ?? { count: 0, lead: 0, wanted: false, taken: [] }
+    plans.set(account, plan)
     return plan
   }
   for (const { account, wanted } of entries) {
@@ -121,9 +121,9 @@ function planMarks(entries: readonly NewEntry[]): readonly PlannedMark[] {
   for (const { stream, number, floor } of entries) {
     if (stream === undefined) continue
     const key = Buffer.from(stream.buffer, stream.byteOffset, stream.byteLength).toString('hex')
-    let ranges = covered.get(key)
-    if (ranges === undefined) covered.set(key, (ranges = []))
+    const ranges = covered.get(key) ?? []
     ranges.push([0, floor], [number, number])
+    covered.set(key, ranges)
   }
   return [...covered]
     .sort(([a], [b]) => (a < b ? -1 : 1))

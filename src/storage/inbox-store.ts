@@ -172,4 +172,4 @@ const entryOf = (row: EntryRow): StoredEntry => ({
   at: row.at,
 })
 const headsOf = (rows: readonly Row[]): ReadonlyMap<number, number> =>
-  new Map(rows.map((row) => [Number(row['account_id']), Number(row['head'])]))
+  new Map(rows.map((row) => [Number(row.account_id), Number(row.head)]))

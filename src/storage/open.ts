@@ -27,22 +27,25 @@ export interface StoreOptions {
   readonly dataDir: string
   /** Connections to PostgreSQL. */
   readonly connections?: number
+  /** Ms since the epoch; for tests. */
+  readonly now?: () => number
 }
 
 /** Opens the database with all its stores. @throws StartError when it cannot be had */
-export async function openStores({ databaseUrl, dataDir, connections = 10 }: StoreOptions): Promise<Stores> {
+export async function openStores(options: StoreOptions): Promise<Stores> {
+  const { databaseUrl, dataDir, connections = 10, now = Date.now } = options
   if (databaseUrl === undefined) {
     const database = await SqliteDatabase.open(dataDir === ':memory:' ? undefined : dataDir)
-    return storesOn(database, SqlInboxStore.sqlite(database))
+    return storesOn(database, SqlInboxStore.sqlite(database, now), now)
   }
   const database = await connected(databaseUrl, connections)
-  return storesOn(database, SqlInboxStore.postgres(database))
+  return storesOn(database, SqlInboxStore.postgres(database, now), now)
 }
 
-function storesOn(database: Database, inbox: InboxStore): Stores {
+function storesOn(database: Database, inbox: InboxStore, now: () => number): Stores {
   return {
     database,
-    accounts: new SqlAccountStore(database),
+    accounts: new SqlAccountStore(database, now),
     rosters: new SqlRosterStore(database),
     inbox,
     migrate: () => migrate(database),

@@ -144,8 +144,8 @@ export class PostgresDatabase implements Database {
   }
 
   #name(text: string): string {
-    let name = this.#names.get(text)
-    if (name === undefined) this.#names.set(text, (name = `s${this.#names.size}`))
+    const name = this.#names.get(text) ?? `s${this.#names.size}`
+    this.#names.set(text, name)
     return name
   }
 }

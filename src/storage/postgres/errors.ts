@@ -18,7 +18,20 @@ export const isCollision = (error: unknown): boolean => {
 /** Without an SQLSTATE the fault is the connection's: what became of the statement is unknown. */
 export function storeError(error: unknown): StoreError {
   const state = sqlState(error)
-  return new StoreError(state === undefined || UNAVAILABLE.test(state) ? 'unavailable' : 'refused', error)
+  if (state === undefined) return new StoreError('unavailable', error)
+  return new StoreError(UNAVAILABLE.test(state) ? 'unavailable' : 'refused', new SqlError(state, error))
+}
+
+/** What may be logged of a server's error: its details, and the texts of class 22, quote the values. */
+class SqlError extends Error {
+  override readonly name = 'SqlError'
+  readonly code: string
+  readonly constraint: string | undefined
+  constructor(code: string, error: unknown) {
+    super(error instanceof Error && !code.startsWith('22') ? error.message : 'bad value')
+    this.code = code
+    if (error instanceof Error && 'constraint' in error) this.constraint = String(error.constraint)
+  }
 }
 
 /** The connection is of no more use: it broke, or the answer to a statement is still owed. */

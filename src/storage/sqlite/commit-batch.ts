@@ -16,7 +16,7 @@ const NEW_LOG: LogRow = { head: 0, cursor: 0, gaps: '[]' }
 export function commitBatch(db: Statements, batch: PlannedBatch): readonly Row[] {
   return db.transaction(() => {
     const done = db.get('select heads from batch where id = $1').get(batch.id)
-    if (done !== undefined) return JSON.parse(String(done['heads'])) as readonly Row[]
+    if (done !== undefined) return JSON.parse(String(done.heads)) as readonly Row[]
     const heads = new Map(batch.logs.map((log) => [log.account, moveLog(db, log, batch.first)]))
     for (const entry of batch.entries) insertEntry(db, batch, entry, heads.get(entry.account) ?? 0)
     for (const mark of batch.marks) widenMark(db, mark, batch.at)
@@ -66,7 +66,7 @@ function tighten(db: Statements, account: number, [from, to]: Range): readonly R
               (select id from entry where account_id = $1 and id between $2 and $3 and wanted = 1 order by id desc limit 1) as t`,
     )
     .get(account, from, to)
-  return typeof row?.['f'] === 'number' && typeof row['t'] === 'number' ? [[row['f'], row['t']]] : []
+  return typeof row?.f === 'number' && typeof row.t === 'number' ? [[row.f, row.t]] : []
 }
 
 function insertEntry(db: Statements, { payloads }: PlannedBatch, entry: PlannedEntry, head: number): void {
@@ -89,7 +89,7 @@ function widenMark(db: Statements, { stream, covered }: PlannedMark, at: number)
   const key = Buffer.from(stream, 'hex')
   const before = db.get('select covered from stream_mark where stream = $1').get(key)
   const all =
-    before === undefined ? covered : join([...(JSON.parse(String(before['covered'])) as readonly Range[]), ...covered])
+    before === undefined ? covered : join([...(JSON.parse(String(before.covered)) as readonly Range[]), ...covered])
   db.get(
     `insert into stream_mark (stream, covered, at) values ($1, $2, $3)
      on conflict (stream) do update set covered = excluded.covered, at = excluded.at`,

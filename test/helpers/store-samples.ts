@@ -1,0 +1,54 @@
+import type { Account, ScramSecrets } from '../../src/account/store.ts'
+import type { Batch, InboxStore, NewEntry, Takes } from '../../src/inbox/store.ts'
+import type { Stores } from '../../src/storage/open.ts'
+import type { BareJid, Domain } from '../../src/xmpp/jid.ts'
+
+export const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
+export const text = (data: Uint8Array): string => new TextDecoder().decode(data)
+export const jid = (address: string): BareJid => address as BareJid
+export const EXAMPLE = 'example.org' as unknown as Domain
+
+export const secrets = (mechanism: ScramSecrets['mechanism'], salt = 'salt'): ScramSecrets => ({
+  mechanism,
+  salt: bytes(salt),
+  iterations: 4096,
+  storedKey: bytes('stored'),
+  serverKey: bytes('server'),
+})
+
+export async function createAccount(stores: Stores, address: string): Promise<Account> {
+  const account = await stores.accounts.create({
+    jid: jid(address),
+    isNumber: false,
+    fingerprint: undefined,
+    secrets: [],
+  })
+  if (account === undefined) throw new Error(`${address} exists`)
+  return account
+}
+
+/** A wanted, unarchived message to the account, unless said otherwise. */
+export const entry = (account: number, body: string, other: Partial<NewEntry> = {}): NewEntry => ({
+  account,
+  direction: 'received',
+  archived: false,
+  wanted: true,
+  peer: 'peer@example.org/phone',
+  payload: bytes(body),
+  at: 1_700_000_000_000,
+  stream: undefined,
+  number: 0,
+  floor: 0,
+  ...other,
+})
+export const batch = (entries: readonly NewEntry[], takes: readonly Takes[] = []): Batch => ({
+  id: crypto.getRandomValues(new Uint8Array(16)),
+  entries,
+  takes,
+})
+
+/** Bodies and ids of what is open, in order. */
+export async function openOf(inbox: InboxStore, account: number): Promise<readonly (readonly [number, string])[]> {
+  const { entries } = await inbox.open(account, 0, 10_000)
+  return entries.map(({ id, payload }) => [id, text(payload)])
+}
