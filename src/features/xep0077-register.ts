@@ -1,0 +1,313 @@
+import { z } from 'zod'
+import { AccountError, type AccountFault } from '../account/accounts.ts'
+import { PasswordError, type PasswordFault } from '../account/password.ts'
+import { type Registration, RegistrationError, type RegistrationFault } from '../account/registration.ts'
+import { VerificationError, type VerificationFault } from '../account/verification.ts'
+import { defineFeature } from '../contract/feature.ts'
+import type { OfferedStream } from '../contract/handler.ts'
+import type { Session } from '../contract/session.ts'
+import { child, children, type Element, el, textOf } from '../xmpp/element.ts'
+import { domainOf, localOf, prepareLocal } from '../xmpp/jid.ts'
+import { NS_DATA, NS_REGISTER } from '../xmpp/ns.ts'
+import type { Iq } from '../xmpp/stanza.ts'
+import { type Condition, StanzaError, type StanzaErrorOptions } from '../xmpp/stanza-error.ts'
+
+/** XEP-0077 §8. */
+const NS_REGISTER_FEATURE = 'http://jabber.org/features/iq-register'
+/** FORM_TYPE of Kontalk's second step: the code, and the key in the stream's certificate. */
+const KONTALK_CODE = 'http://kontalk.org/protocol/register#code'
+/** FORM_TYPE of a change of password by form (XEP-0077 §3.3). */
+const CHANGE_PASSWORD = 'jabber:iq:register:changepassword'
+
+type Fault = RegistrationFault | VerificationFault | AccountFault | PasswordFault
+type Answer = readonly [Condition, StanzaErrorOptions]
+
+const BAD_CODE: Answer = ['bad-request', { text: 'Invalid verification code.' }]
+const BAD_NAME: Answer = ['not-acceptable', { text: 'This name cannot be registered.' }]
+/** Conditions, types and texts that Kontalk's clients were made for, where they have one. Why a code is wrong is told to nobody. */
+const ANSWERS = {
+  closed: ['not-allowed', { text: 'Registration is closed.' }],
+  'bad-number': ['bad-request', { text: 'Bad phone number.' }],
+  'number-refused': ['not-acceptable', { text: 'Codes are not sent to this number.' }],
+  'bad-key': ['bad-request', { text: 'Invalid public key.' }],
+  'not-certified': [
+    'internal-server-error',
+    { text: 'Internal PGP error. Please contact administrator.', type: 'wait' },
+  ],
+  'bad-name': BAD_NAME,
+  throttled: ['service-unavailable', { text: 'Too many attempts.', type: 'wait' }],
+  taken: ['conflict', { text: 'Another user is registered with the same id.', type: 'modify' }],
+  unable: ['not-acceptable', { text: 'Unable to verify number.' }],
+  'wrong-code': BAD_CODE,
+  expired: BAD_CODE,
+  locked: BAD_CODE,
+  malformed: BAD_NAME,
+  foreign: BAD_NAME,
+  reserved: BAD_NAME,
+  unknown: ['registration-required', {}],
+  'too-short': ['not-acceptable', { text: 'The password is too short.' }],
+  'too-long': ['not-acceptable', { text: 'The password is too long.' }],
+  'not-allowed': ['not-acceptable', { text: 'The password holds characters that are not allowed.' }],
+  busy: ['resource-constraint', { text: 'Too many requests at once.' }],
+} satisfies Record<Fault, Answer>
+
+type Step = 'phone' | 'code' | 'open' | 'password' | 'remove'
+
+/** XEP-0077: In-Band Registration. */
+export default defineFeature({
+  name: 'register',
+  xeps: [{ number: 77, version: '2.4', status: 'complete' }],
+  config: z
+    .strictObject({
+      /** Page with the terms of service; who registers a number must accept them. */
+      terms: z.url({ protocol: /^https?$/ }).optional(),
+    })
+    .prefault({}),
+  disco: { server: [NS_REGISTER] },
+  metrics: {
+    steps: {
+      type: 'counter',
+      name: 'fernruf_register_steps_total',
+      help: 'Steps of registration and changes of accounts by their owners, by outcome.',
+      labels: ['step', 'outcome'],
+    },
+  },
+  uses: ['accounts', 'registration', 'sessions'],
+  setup: ({ config, metrics, ports, log }) => {
+    /** Counts how a step ends and turns the domain's faults into answers. */
+    async function step<T>(name: Step, work: () => Promise<T>): Promise<T> {
+      try {
+        const result = await work()
+        metrics.steps.inc({ step: name, outcome: 'done' })
+        log.info({ step: name }, 'registration step done')
+        return result
+      } catch (error) {
+        const fault = faultOf(error)
+        metrics.steps.inc({ step: name, outcome: fault ?? 'failed' })
+        if (fault === undefined) throw error
+        log.info({ step: name, fault }, 'registration step refused')
+        const [condition, options]: Answer = ANSWERS[fault]
+        throw new StanzaError(condition, { ...options, cause: error })
+      }
+    }
+
+    async function register(query: Element, stream: OfferedStream): Promise<Element | undefined> {
+      const { instructions } = ports.registration
+      const { domain, ip } = stream
+      const fields = fieldsOf(query)
+      const given = (name: string): string | undefined => fields.get(name)?.trim() || undefined
+      if (fields.get('FORM_TYPE') === KONTALK_CODE) {
+        const { certificate } = stream
+        const code = given('code') ?? ''
+        if (certificate === undefined) throw new StanzaError('bad-request', { text: 'Invalid public key.' })
+        const call = { code, certificate, domain, ip }
+        return certified((await step('code', () => ports.registration.submitCodeWithKey(call))).key)
+      }
+      const phone = given('phone')
+      if (phone === undefined) {
+        const [username, password] = [given('username'), fields.get('password')]
+        if (username === undefined || !password) throw incomplete(instructions)
+        await step('open', () => ports.registration.open({ username, password, domain, ip }))
+        return undefined
+      }
+      if (config.terms !== undefined && !isTrue(given('accept-terms')))
+        throw new StanzaError('bad-request', { text: 'Service terms were not accepted.' })
+      const call = { phone, domain, ip, fallback: isTrue(given('fallback')) }
+      // Only the form of standard clients has these; Kontalk proves itself by its key, and asks for the code alone.
+      if (!fields.has('password') && !fields.has('code'))
+        return onItsWay(await step('phone', () => ports.registration.submitPhone(call)))
+
+      const [code, password] = [given('code'), fields.get('password')]
+      if (!password) throw new StanzaError('not-acceptable', { text: 'Choose a password.' })
+      if (code === undefined) {
+        const { jid } = await step('phone', () => ports.registration.submitPhone(call))
+        // The one place where users learn their address before they are asked for it. Not for any log.
+        const text = `A code was sent to this number. Enter it and submit the form again. Your address will be ${jid}`
+        throw new StanzaError('not-acceptable', { text, app: formOf(instructions, config.terms) })
+      }
+      const account = await step('code', () =>
+        ports.registration.submitCodeWithPassword({ phone, code, password, domain, ip }),
+      )
+      return registered(localOf(account.jid))
+    }
+
+    async function change(query: Element, session: Session): Promise<undefined> {
+      if (child(query, 'remove', NS_REGISTER) !== undefined) {
+        if (query.children.filter((c) => typeof c !== 'string').length > 1) throw new StanzaError('bad-request')
+        await step('remove', () => ports.accounts.remove(session.account, session.jid))
+        // After the answer, which leaves in this turn (XEP-0077 §3.2).
+        setImmediate(() => ports.sessions.end(session.account, 'not-authorized', 'The account was removed.'))
+        return
+      }
+      const fields = fieldsOf(query)
+      const type = fields.get('FORM_TYPE')
+      if (type !== undefined && type !== CHANGE_PASSWORD && type !== NS_REGISTER)
+        throw new StanzaError('feature-not-implemented')
+      const [username, password] = [fields.get('username'), fields.get('password')]
+      if (!username || !password)
+        throw new StanzaError('bad-request', { text: 'A username and a password are needed.' })
+      if (!isOwnName(username, session))
+        throw new StanzaError('not-allowed', { text: 'Only your own password can be changed.' })
+      await step('password', () => ports.accounts.setPassword(session.account, password, session.jid))
+      ports.sessions.end(session.account, 'not-authorized', 'The password was changed.', session.jid)
+    }
+
+    const about = ({ account }: Session): Element => registered(localOf(account))
+    const names = { name: 'query', ns: NS_REGISTER } as const
+
+    return {
+      streamFeatures: [
+        {
+          name: 'register',
+          ns: NS_REGISTER_FEATURE,
+          needs: ['secure'],
+          until: ['authenticated'],
+          advertise: () => (isOpen(ports.registration.instructions) ? el('register', NS_REGISTER_FEATURE) : undefined),
+          chosenBy: {
+            name: 'query',
+            ns: NS_REGISTER,
+            choose: async (query, stream, type) => {
+              const { instructions } = ports.registration
+              if (!stream.flags.has('secure')) throw new StanzaError('not-allowed', { text: 'Use TLS.' })
+              if (!isOpen(instructions)) throw new StanzaError('not-allowed', { text: 'Registration is closed.' })
+              if (type === 'set') return { reply: await register(query, stream) }
+              // A get with content asks for something else, such as a key left for another device.
+              if (query.children.some((c) => typeof c !== 'string')) throw new StanzaError('feature-not-implemented')
+              return { reply: questions(instructions, config.terms) }
+            },
+          },
+        },
+      ],
+      iq: [
+        { ...names, target: 'self', type: 'get', answer: ({ session }) => about(session) },
+        { ...names, target: 'self', type: 'set', answer: ({ payload, session }) => change(payload, session) },
+        { ...names, target: 'server', type: 'get', answer: (call) => about(atHome(call)) },
+        { ...names, target: 'server', type: 'set', answer: (call) => change(call.payload, atHome(call)) },
+      ],
+    }
+  },
+})
+
+function faultOf(error: unknown): Fault | undefined {
+  const known =
+    error instanceof RegistrationError ||
+    error instanceof VerificationError ||
+    error instanceof AccountError ||
+    error instanceof PasswordError
+  return known ? error.fault : undefined
+}
+
+type Instructions = Registration['instructions']
+const isOpen = ({ sms, open }: Instructions): boolean => sms || open
+
+function incomplete({ sms, open }: Instructions): StanzaError {
+  if (!sms) return new StanzaError('not-acceptable', { text: 'A username and a password are needed.' })
+  if (open)
+    return new StanzaError('not-acceptable', { text: 'A phone number, or a username and a password, is needed.' })
+  const text = 'Please provide either a phone number or a public key and a verification code.'
+  return new StanzaError('bad-request', { text })
+}
+
+/** What a stranger is asked: the plain fields where names may be chosen, and the form where codes are sent (XEP-0077 §3.1, §4). */
+function questions(instructions: Instructions, terms: string | undefined): Element {
+  const { sms, open } = instructions
+  const parts: Element[] = []
+  if (open) {
+    const text = sms ? 'Choose a username and a password, or fill in the form.' : 'Choose a username and a password.'
+    const agreed = terms === undefined ? text : `${text} By registering you accept the terms: ${terms}`
+    parts.push(el('instructions', NS_REGISTER, {}, agreed), el('username', NS_REGISTER), el('password', NS_REGISTER))
+  } else {
+    const text = 'Registration needs a phone number and a client that shows forms.'
+    parts.push(el('instructions', NS_REGISTER, {}, text))
+  }
+  if (sms) parts.push(formOf(instructions, terms))
+  return el('query', NS_REGISTER, {}, ...parts)
+}
+
+/** One form for Kontalk's two steps and for standard clients, which fill it in twice: without the code, and with it. */
+function formOf({ open, canFallback }: Instructions, terms: string | undefined): Element {
+  const text =
+    'Enter your phone number with + and the country code, and a password; submit the form and wait for the code.'
+  const required = el('required', NS_DATA)
+  const fields = [
+    field('FORM_TYPE', 'hidden', undefined, NS_REGISTER),
+    field('phone', 'text-single', 'Phone number', undefined, ...(open ? [] : [required])),
+    field('code', 'text-single', 'Code, once you have it'),
+    ...(open ? [field('username', 'text-single', 'Username, instead of a phone number')] : []),
+    field('password', 'text-private', 'Password', undefined, required),
+    // Kontalk's own; hidden, since a user who sees them can only do harm.
+    field('force', 'hidden', 'Force registration', '0'),
+    ...(canFallback ? [field('fallback', 'boolean', 'Send the code the other way', '0')] : []),
+    field('challenge', 'hidden', 'Challenge type', 'pin'),
+  ]
+  if (terms !== undefined) {
+    fields.push(field('accept-terms', 'boolean', `Accept terms of service? ${terms}`, undefined, required))
+    fields.push(field('terms', 'hidden', undefined, terms))
+  }
+  const head = [el('title', NS_DATA, {}, 'Registration'), el('instructions', NS_DATA, {}, text)]
+  return el('x', NS_DATA, { type: 'form' }, ...head, ...fields)
+}
+
+/** Kontalk's answer to a number. `from` must be there. */
+function onItsWay({ sender, canFallback }: { readonly sender: string; readonly canFallback: boolean }): Element {
+  const fields = [
+    field('FORM_TYPE', 'hidden', undefined, NS_REGISTER),
+    field('from', 'text-single', 'Sender ID', sender),
+    field('challenge', 'text-single', 'Challenge type', 'pin'),
+    ...(canFallback ? [field('can-fallback', 'boolean', 'Can be sent another way', 'true')] : []),
+  ]
+  const instructions = el('instructions', NS_REGISTER, {}, 'A text message with a code is on its way.')
+  return el('query', NS_REGISTER, {}, instructions, el('x', NS_DATA, { type: 'form' }, ...fields))
+}
+
+/** Kontalk's answer to a code: the whole key, certified. */
+function certified(key: Uint8Array): Element {
+  const fields = [
+    field('FORM_TYPE', 'hidden', undefined, KONTALK_CODE),
+    field('publickey', 'text-single', 'Signed public key', Buffer.from(key).toString('base64')),
+  ]
+  return el('query', NS_REGISTER, {}, el('x', NS_DATA, { type: 'form' }, ...fields))
+}
+
+function registered(local = ''): Element {
+  const username = el('username', NS_REGISTER, {}, local)
+  return el('query', NS_REGISTER, {}, el('registered', NS_REGISTER), username, el('password', NS_REGISTER))
+}
+
+function field(name: string, type: string, label?: string, value?: string, ...more: readonly Element[]): Element {
+  const attrs = { var: name, type, ...(label === undefined ? {} : { label }) }
+  const values = value === undefined ? [] : [el('value', NS_DATA, {}, value)]
+  return el('field', NS_DATA, attrs, ...values, ...more)
+}
+
+/** What was filled in, from the form (XEP-0004 §3.2) or else from the plain fields; the first of several is the one. */
+function fieldsOf(query: Element): ReadonlyMap<string, string> {
+  const fields = new Map<string, string>()
+  const add = (name: string | undefined, value: string): void => {
+    if (name !== undefined && !fields.has(name)) fields.set(name, value)
+  }
+  const form = child(query, 'x', NS_DATA)
+  if (form === undefined) {
+    for (const c of query.children) if (typeof c !== 'string' && c.ns === NS_REGISTER) add(c.name, textOf(c))
+    return fields
+  }
+  if (form.attrs.type !== 'submit') throw new StanzaError('bad-request', { text: 'The form was not submitted.' })
+  for (const f of children(form, 'field', NS_DATA)) {
+    const value = child(f, 'value', NS_DATA)
+    add(f.attrs.var, value === undefined ? '' : textOf(value))
+  }
+  return fields
+}
+const isTrue = (value: string | undefined): boolean => value === 'true' || value === '1'
+
+/** The session that asks its own server; with any other there is nothing to register. @throws StanzaError */
+function atHome({ request, session }: { readonly request: Iq; readonly session: Session | undefined }): Session {
+  if (session === undefined || request.to === undefined || domainOf(request.to) !== domainOf(session.jid))
+    throw new StanzaError('service-unavailable')
+  return session
+}
+
+/** The session's own localpart; some clients write the whole address. */
+function isOwnName(username: string, session: Session): boolean {
+  return username === session.account || prepareLocal(username) === localOf(session.account)
+}

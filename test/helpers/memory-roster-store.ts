@@ -1,0 +1,75 @@
+import type { Account } from '../../src/account/store.ts'
+import { RosterError } from '../../src/roster/roster-error.ts'
+import type { RosterItem, RosterStore } from '../../src/roster/store.ts'
+import type { BareJid } from '../../src/xmpp/jid.ts'
+
+interface Kept {
+  readonly account: Account
+  readonly items: Map<BareJid, RosterItem>
+  readonly removed: Map<BareJid, number>
+  version: number
+}
+
+/** Rosters in maps, for tests of what stands above the store. Every answer comes a turn later, as a database's does. */
+export class MemoryRosterStore implements RosterStore {
+  readonly #rosters = new Map<BareJid, Kept>()
+  /** Changes asked for, written or not. */
+  changes = 0
+
+  addAccount(jid: BareJid, id: number = this.#rosters.size + 1): Account {
+    const account: Account = {
+      id,
+      jid,
+      isNumber: false,
+      createdAt: 0,
+      disabledAt: undefined,
+      delivery: undefined,
+      fingerprint: undefined,
+    }
+    this.#rosters.set(jid, { account, items: new Map(), removed: new Map(), version: 0 })
+    return account
+  }
+  async load(jid: BareJid): ReturnType<RosterStore['load']> {
+    await undefined
+    const kept = this.#rosters.get(jid)
+    return kept && { account: kept.account, items: [...kept.items.values()], version: kept.version }
+  }
+  async change(
+    account: number,
+    contact: BareJid,
+    change: (item: RosterItem | undefined) => RosterItem | undefined,
+    maxItems: number,
+  ): ReturnType<RosterStore['change']> {
+    this.changes++
+    await undefined
+    const kept = this.#of(account)
+    if (kept === undefined) throw new RosterError('no-account')
+    const before = kept.items.get(contact)
+    const wish = change(before)
+    if (wish === before) return { before, after: before, version: kept.version }
+    if (before === undefined && kept.items.size >= maxItems) throw new RosterError('full')
+    const version = ++kept.version
+    const after = wish === undefined ? undefined : { ...wish, version }
+    if (after === undefined) {
+      kept.items.delete(contact)
+      kept.removed.set(contact, version)
+    } else {
+      kept.items.set(contact, after)
+      kept.removed.delete(contact)
+    }
+    return { before, after, version }
+  }
+  async since(account: number, version: number): ReturnType<RosterStore['since']> {
+    await undefined
+    const kept = this.#of(account)
+    if (kept === undefined || version > kept.version) return undefined
+    return {
+      items: [...kept.items.values()].filter((i) => i.version > version),
+      removed: [...kept.removed].filter(([, at]) => at > version).map(([contact]) => contact),
+      version: kept.version,
+    }
+  }
+  #of(account: number): Kept | undefined {
+    return [...this.#rosters.values()].find((r) => r.account.id === account)
+  }
+}

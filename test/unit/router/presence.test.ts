@@ -1,0 +1,436 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { MAX_REQUEST_BYTES } from '../../../src/router/presence.ts'
+import { el } from '../../../src/xmpp/element.ts'
+import { NS_CLIENT } from '../../../src/xmpp/ns.ts'
+import { StanzaError } from '../../../src/xmpp/stanza-error.ts'
+import { bare, LOCAL, PresenceWorld } from '../../helpers/presence-world.ts'
+
+const ROMEO = `romeo@${LOCAL}`
+const JULIET = `juliet@${LOCAL}`
+const status = (text: string) => el('status', NS_CLIENT, {}, text)
+const condition = (expected: string) => (error: unknown) => error instanceof StanzaError && error.condition === expected
+
+for (const slowRegistry of [false, true]) {
+  const worldOf = (options: { maxItems?: number; maxDirected?: number } = {}) =>
+    new PresenceWorld({ slowRegistry, ...options })
+
+  describe(`presence, with a registry that answers ${slowRegistry ? 'later' : 'at once'}`, () => {
+    test('initial presence reaches contacts and own devices, and brings theirs (RFC 6121 §4.2)', async () => {
+      const world = worldOf()
+      const phone = await world.available('romeo', 'phone')
+      const balcony = await world.connect('juliet', 'balcony')
+      await world.befriend('romeo', 'juliet')
+      await world.says(balcony, '', undefined, status('here'))
+      balcony.taken()
+      phone.taken()
+
+      const laptop = await world.connect('romeo', 'laptop')
+      await world.says(laptop, '', undefined, status('busy'))
+      assert.deepEqual(balcony.taken(), [
+        `<presence to='${JULIET}' from='${ROMEO}/laptop'><status>busy</status></presence>`,
+      ])
+      assert.deepEqual(phone.taken(), [
+        `<presence to='${ROMEO}' from='${ROMEO}/laptop'><status>busy</status></presence>`,
+      ])
+      assert.deepEqual(laptop.taken().sort(), [
+        `<presence to='${ROMEO}' from='${ROMEO}/laptop'><status>busy</status></presence>`,
+        `<presence to='${ROMEO}/laptop' from='${JULIET}/balcony'><status>here</status></presence>`,
+        `<presence to='${ROMEO}/laptop' from='${ROMEO}/phone'/>`,
+      ])
+    })
+
+    test('a change of presence is told, and asks nothing (§4.4)', async () => {
+      const world = worldOf()
+      await world.befriendOnline()
+      const [romeo, juliet] = world.couple
+      await world.says(romeo, '', undefined, status('away'))
+      assert.deepEqual(juliet.taken(), [`<presence to='${JULIET}' from='${ROMEO}/r'><status>away</status></presence>`])
+      assert.deepEqual(romeo.taken(), [`<presence to='${ROMEO}' from='${ROMEO}/r'><status>away</status></presence>`])
+    })
+
+    test('leaving is told, by word or by silence (§4.5)', async () => {
+      const world = worldOf()
+      await world.befriendOnline()
+      const [romeo, juliet] = world.couple
+      const laptop = await world.available('romeo', 'laptop')
+      romeo.taken()
+      juliet.taken()
+      await world.says(romeo, 'unavailable', undefined, status('bye'))
+      const bye = `from='${ROMEO}/r' type='unavailable'><status>bye</status></presence>`
+      assert.deepEqual(juliet.taken(), [`<presence to='${JULIET}' ${bye}`])
+      assert.deepEqual(laptop.taken(), [`<presence to='${ROMEO}' ${bye}`])
+      assert.deepEqual(romeo.taken(), [])
+      assert.equal(romeo.priority, undefined)
+      await world.disconnect(romeo)
+      assert.deepEqual(juliet.taken(), [])
+      await world.disconnect(laptop)
+      assert.deepEqual(juliet.taken(), [`<presence to='${JULIET}' from='${ROMEO}/laptop' type='unavailable'/>`])
+    })
+
+    test('strangers are told nothing', async () => {
+      const world = worldOf()
+      const paris = await world.available('paris', 'p')
+      const romeo = await world.available('romeo', 'r')
+      await world.says(romeo, '', undefined, status('x'))
+      await world.says(romeo, 'unavailable')
+      assert.deepEqual(paris.taken(), [])
+      assert.deepEqual(world.remote, [])
+    })
+
+    test('a contact who is away, hides or never was looks the same', async () => {
+      const world = worldOf()
+      await world.befriend('romeo', 'juliet')
+      await world.available('juliet', 'j')
+      // As if a crash had kept the cancellation from Romeo's roster.
+      await world.rosters.remove(await world.views.load(bare('juliet')), bare('romeo'))
+      world.views.changed(bare('juliet'))
+      await world.befriend('romeo', 'nobody')
+      const romeo = await world.connect('romeo', 'r')
+      await world.says(romeo, '')
+      assert.deepEqual(
+        romeo
+          .taken()
+          .filter((x) => x.includes('unavailable'))
+          .sort(),
+        [
+          `<presence to='${ROMEO}/r' from='${JULIET}' type='unavailable'/>`,
+          `<presence to='${ROMEO}/r' from='nobody@${LOCAL}' type='unavailable'/>`,
+        ],
+      )
+    })
+
+    test('contacts elsewhere are told and probed through the line', async () => {
+      const world = worldOf()
+      await world.befriend('romeo', 'juliet@example.net')
+      const romeo = await world.connect('romeo', 'r')
+      await world.says(romeo, '')
+      assert.deepEqual(world.remote, [
+        `<presence to='juliet@example.net' from='${ROMEO}/r'/>`,
+        `<presence to='juliet@example.net' from='${ROMEO}/r' type='probe'/>`,
+      ])
+    })
+
+    test('a priority is recorded, and a bad one refused', async () => {
+      const world = worldOf()
+      const romeo = await world.connect('romeo', 'r')
+      await world.says(romeo, '', undefined, el('priority', NS_CLIENT, {}, '-5'))
+      assert.equal(romeo.priority, -5)
+      await assert.rejects(
+        world.says(romeo, '', undefined, el('priority', NS_CLIENT, {}, '500')),
+        condition('bad-request'),
+      )
+      assert.equal(romeo.priority, -5)
+    })
+
+    test('only presence of a known type goes without address', async () => {
+      const world = worldOf()
+      const romeo = await world.connect('romeo', 'r')
+      for (const type of ['probe', 'error', 'subscribe']) {
+        await assert.rejects(world.says(romeo, type), condition('bad-request'))
+      }
+    })
+  })
+
+  describe(`directed presence, with a registry that answers ${slowRegistry ? 'later' : 'at once'}`, () => {
+    test('reaches its address, and so does the end of the session (§4.6)', async () => {
+      const world = worldOf()
+      const paris = await world.available('paris', 'p')
+      const other = await world.available('paris', 'q')
+      paris.taken()
+      const romeo = await world.connect('romeo', 'r')
+      await world.says(romeo, '', paris.jid, status('psst'))
+      await world.says(romeo, '', 'room@chat.example.net/romeo')
+      await world.says(romeo, '', 'other@chat.example.net/romeo')
+      await world.says(romeo, 'unavailable', 'other@chat.example.net/romeo')
+      world.remote.splice(0)
+      assert.deepEqual(paris.taken(), [
+        `<presence to='${paris.jid}' from='${ROMEO}/r'><status>psst</status></presence>`,
+      ])
+      await world.disconnect(romeo)
+      assert.deepEqual(paris.taken(), [`<presence to='${paris.jid}' from='${ROMEO}/r' type='unavailable'/>`])
+      assert.deepEqual(world.remote, [
+        `<presence to='room@chat.example.net/romeo' from='${ROMEO}/r' type='unavailable'/>`,
+      ])
+      assert.deepEqual(other.taken(), [])
+    })
+    test('to a contact who is told anyway is told once', async () => {
+      const world = worldOf()
+      await world.befriendOnline()
+      const [romeo, juliet] = world.couple
+      await world.says(romeo, '', JULIET)
+      await world.says(romeo, '', ROMEO)
+      juliet.taken()
+      await world.says(romeo, 'unavailable')
+      assert.deepEqual(juliet.taken(), [`<presence to='${JULIET}' from='${ROMEO}/r' type='unavailable'/>`])
+    })
+    test('has a limit', async () => {
+      const world = worldOf({ maxDirected: 2 })
+      const romeo = await world.connect('romeo', 'r')
+      await world.says(romeo, '', 'a@example.net')
+      await world.says(romeo, '', 'b@example.net')
+      await world.says(romeo, '', 'a@example.net')
+      await assert.rejects(world.says(romeo, '', 'c@example.net'), condition('resource-constraint'))
+      await world.says(romeo, 'unavailable', 'a@example.net')
+      await world.says(romeo, '', 'c@example.net')
+    })
+  })
+
+  describe(`presence for an account, with a registry that answers ${slowRegistry ? 'later' : 'at once'}`, () => {
+    test('a bare address is every available device, a full one exactly that (RFC 6121 §8.5)', async () => {
+      const world = worldOf()
+      const phone = await world.available('romeo', 'phone')
+      const laptop = await world.available('romeo', 'laptop')
+      const silent = await world.connect('romeo', 'silent')
+      phone.taken()
+      await world.arrives('', 'x@example.net/a', ROMEO)
+      await world.arrives('unavailable', 'x@example.net/a', phone.jid)
+      await world.arrives('', 'x@example.net/a', silent.jid)
+      await world.arrives('', 'x@example.net/a', `${ROMEO}/gone`)
+      await world.arrives('error', 'x@example.net', ROMEO)
+      const received = (from: string, to: string, type = '') => `<presence to='${to}' from='${from}'${type}/>`
+      const error = received('x@example.net', ROMEO, " type='error'")
+      const available = received('x@example.net/a', ROMEO)
+      assert.deepEqual(phone.taken(), [available, received('x@example.net/a', phone.jid, " type='unavailable'"), error])
+      assert.deepEqual(laptop.taken(), [available, error])
+      assert.deepEqual(silent.taken(), [received('x@example.net/a', silent.jid)])
+    })
+    test('a probe of a subscriber is answered, any other as if there were nobody (§4.3.2)', async () => {
+      const world = worldOf()
+      await world.befriend('romeo', 'juliet@example.net')
+      const phone = await world.connect('romeo', 'phone')
+      await world.arrives('probe', 'juliet@example.net/j', ROMEO)
+      await world.says(phone, '', undefined, status('hi'))
+      world.remote.splice(0)
+      await world.arrives('probe', 'juliet@example.net/j', ROMEO)
+      await world.arrives('probe', 'juliet@example.net/j', phone.jid)
+      await world.arrives('probe', 'juliet@example.net/j', `${ROMEO}/gone`)
+      const answer = `<presence to='juliet@example.net/j' from='${phone.jid}'><status>hi</status></presence>`
+      const gone = `<presence to='juliet@example.net/j' from='${ROMEO}/gone' type='unavailable'/>`
+      assert.deepEqual(world.remote.splice(0), [answer, answer, gone])
+      await world.arrives('probe', 'paris@example.net/p', ROMEO)
+      await world.arrives('probe', 'paris@example.net/p', `nobody@${LOCAL}`)
+      const refused = (from: string) => `<presence to='paris@example.net' from='${from}' type='unsubscribed'/>`
+      assert.deepEqual(world.remote, [refused(ROMEO), refused(`nobody@${LOCAL}`)])
+    })
+    test('of an unknown type is refused', async () => {
+      const world = worldOf()
+      await world.connect('romeo', 'r')
+      await world.arrives('invisible', 'x@example.net', ROMEO)
+      assert.deepEqual(world.remote, ['bounced: bad-request'])
+    })
+    test('a request with too much in it is refused, account or not', async () => {
+      const world = worldOf()
+      await world.connect('romeo', 'r')
+      await world.arrives('subscribe', 'x@example.net', ROMEO, 'k'.repeat(MAX_REQUEST_BYTES + 1))
+      await world.arrives('subscribe', 'x@example.net', `nobody@${LOCAL}`, 'k'.repeat(MAX_REQUEST_BYTES + 1))
+      assert.deepEqual(world.remote, ['bounced: policy-violation', 'bounced: policy-violation'])
+      await world.arrives('subscribe', 'x@example.net', ROMEO, 'k'.repeat(MAX_REQUEST_BYTES))
+      assert.equal(await world.item('romeo', 'x@example.net'), 'none in unlisted')
+    })
+  })
+
+  describe(`subscriptions, with a registry that answers ${slowRegistry ? 'later' : 'at once'}`, () => {
+    test('asked and granted: stanzas, pushes and presence in order (§3.1)', async () => {
+      const world = worldOf()
+      const romeo = await world.available('romeo', 'r')
+      const juliet = await world.available('juliet', 'j')
+      await world.says(romeo, 'subscribe', `${JULIET}/j`, status('may I?'))
+      assert.deepEqual(romeo.taken(), [
+        `<iq to='${romeo.jid}' from='${ROMEO}' id='push-1-1' type='set'><query xmlns='jabber:iq:roster' ver='1-1'><item jid='${JULIET}' name='juliet' subscription='none' ask='subscribe'/></query></iq>`,
+      ])
+      assert.deepEqual(juliet.taken(), [
+        `<presence to='${JULIET}' from='${ROMEO}' type='subscribe'><status>may I?</status></presence>`,
+      ])
+      await world.says(juliet, 'subscribed', ROMEO)
+      assert.deepEqual(juliet.taken(), [
+        `<iq to='${juliet.jid}' from='${JULIET}' id='push-2-2' type='set'><query xmlns='jabber:iq:roster' ver='2-2'><item jid='${ROMEO}' name='romeo' subscription='from'/></query></iq>`,
+      ])
+      assert.deepEqual(romeo.taken(), [
+        `<presence to='${ROMEO}' from='${JULIET}' type='subscribed'/>`,
+        `<iq to='${romeo.jid}' from='${ROMEO}' id='push-1-2' type='set'><query xmlns='jabber:iq:roster' ver='1-2'><item jid='${JULIET}' name='juliet' subscription='to'/></query></iq>`,
+        `<presence to='${ROMEO}' from='${juliet.jid}'/>`,
+      ])
+    })
+    test('pushes go to devices that asked for the roster', async () => {
+      const world = worldOf()
+      const romeo = await world.available('romeo', 'r')
+      const bot = await world.available('romeo', 'bot')
+      bot.flag('interested', false)
+      romeo.taken()
+      await world.says(romeo, 'subscribe', JULIET)
+      assert.equal(romeo.taken().length, 1)
+      assert.deepEqual(bot.taken(), [])
+    })
+    test('a request waits, with what it carries, for every device that comes, until it is answered (§3.1.3)', async () => {
+      const world = worldOf()
+      await world.connect('juliet', 'silent')
+      await world.arrives('subscribe', 'romeo@example.net/r', JULIET, el('key', 'urn:example:key', {}, 'k'))
+      await world.arrives('subscribe', 'romeo@example.net', JULIET)
+      const request = `<presence to='${JULIET}' from='romeo@example.net' type='subscribe'><key xmlns='urn:example:key'>k</key></presence>`
+      const phone = await world.connect('juliet', 'phone')
+      await world.says(phone, '')
+      assert.deepEqual(
+        phone.taken().filter((x) => x.includes('subscribe')),
+        [request],
+      )
+      await world.says(phone, '', undefined, status('again'))
+      assert.deepEqual(
+        phone.taken().filter((x) => x.includes('subscribe')),
+        [],
+      )
+      const laptop = await world.connect('juliet', 'laptop')
+      await world.says(laptop, '')
+      assert.deepEqual(
+        laptop.taken().filter((x) => x.includes('subscribe')),
+        [request],
+      )
+      await world.says(laptop, 'unsubscribed', 'romeo@example.net')
+      assert.deepEqual(world.remote, [`<presence to='romeo@example.net' from='${JULIET}' type='unsubscribed'/>`])
+      const tablet = await world.connect('juliet', 'tablet')
+      await world.says(tablet, '')
+      assert.deepEqual(
+        tablet.taken().filter((x) => x.includes('subscribe')),
+        [],
+      )
+    })
+    test('a contact approved beforehand is answered by the server (§3.4)', async () => {
+      const world = worldOf()
+      const juliet = await world.available('juliet', 'j')
+      await world.says(juliet, 'subscribed', 'romeo@example.net')
+      assert.deepEqual(world.remote, [])
+      assert.match(juliet.taken().join(), /subscription='none' approved='true'/)
+      await world.arrives('subscribe', 'romeo@example.net', JULIET)
+      assert.deepEqual(world.remote, [
+        `<presence to='romeo@example.net' from='${JULIET}' type='subscribed'/>`,
+        `<presence to='romeo@example.net' from='${juliet.jid}'/>`,
+      ])
+      const pushed = juliet.taken()
+      assert.equal(pushed.length, 1)
+      assert.match(pushed[0] as string, /subscription='from' approved='true'/)
+    })
+    test('asking again when it is granted is answered, and troubles nobody', async () => {
+      const world = worldOf()
+      await world.befriendOnline()
+      const [romeo, juliet] = world.couple
+      await world.says(romeo, 'subscribe', JULIET)
+      assert.deepEqual(juliet.taken(), [])
+      assert.deepEqual(romeo.taken(), [`<presence to='${ROMEO}' from='${juliet.jid}'/>`])
+      assert.equal(await world.item('romeo', 'juliet'), 'both')
+    })
+    test('taking it back hides every device (§3.2)', async () => {
+      const world = worldOf()
+      await world.befriendOnline()
+      const [romeo, juliet] = world.couple
+      await world.says(juliet, 'unsubscribed', ROMEO)
+      const received = romeo.taken()
+      assert.deepEqual(
+        [received[0], received.at(-1)],
+        [
+          `<presence to='${ROMEO}' from='${JULIET}' type='unsubscribed'/>`,
+          `<presence to='${ROMEO}' from='${juliet.jid}' type='unavailable'/>`,
+        ],
+      )
+      assert.deepEqual([await world.item('romeo', 'juliet'), await world.item('juliet', 'romeo')], ['from', 'to'])
+      juliet.taken()
+      await world.says(juliet, '', undefined, status('secret'))
+      assert.deepEqual(romeo.taken(), [])
+    })
+    test('giving it up ends what is seen (§3.3)', async () => {
+      const world = worldOf()
+      await world.befriendOnline()
+      const [romeo, juliet] = world.couple
+      await world.says(romeo, 'unsubscribe', JULIET)
+      assert.equal(juliet.taken()[0], `<presence to='${JULIET}' from='${ROMEO}' type='unsubscribe'/>`)
+      assert.equal(romeo.taken().at(-1), `<presence to='${ROMEO}' from='${juliet.jid}' type='unavailable'/>`)
+      assert.deepEqual([await world.item('romeo', 'juliet'), await world.item('juliet', 'romeo')], ['from', 'to'])
+    })
+    test('what arrives unasked changes nothing and is not shown', async () => {
+      const world = worldOf()
+      const juliet = await world.available('juliet', 'j')
+      for (const type of ['subscribed', 'unsubscribe', 'unsubscribed']) {
+        await world.arrives(type, 'romeo@example.net', JULIET)
+      }
+      assert.deepEqual(juliet.taken(), [])
+      assert.equal(await world.item('juliet', 'romeo@example.net'), '-')
+      assert.deepEqual(world.remote, [])
+    })
+    test('for an account that does not exist, silence', async () => {
+      const world = worldOf()
+      const romeo = await world.available('romeo', 'r')
+      await world.arrives('subscribe', 'x@example.net', `nobody@${LOCAL}`)
+      await world.says(romeo, 'subscribe', `nobody@${LOCAL}`)
+      assert.deepEqual(world.remote, [])
+      assert.equal(romeo.taken().filter((x) => x.startsWith('<presence')).length, 0)
+    })
+    test('a full roster is told to its owner', async () => {
+      const world = worldOf({ maxItems: 1 })
+      const romeo = await world.available('romeo', 'r')
+      await world.says(romeo, 'subscribe', JULIET)
+      romeo.taken()
+      await world.says(romeo, 'subscribe', `nurse@${LOCAL}`)
+      assert.match(romeo.taken().join(), /^<presence .*type='error'>.*<resource-constraint /)
+      await world.arrives('subscribe', 'x@example.net', ROMEO)
+      assert.equal(await world.item('romeo', 'x@example.net'), '-')
+    })
+    test('stanzas of one client act in the order it sent them', async () => {
+      const world = worldOf()
+      const romeo = await world.available('romeo', 'r')
+      const all = ['subscribe', 'unsubscribe', 'subscribe'].map((type) => world.says(romeo, type, 'juliet@example.net'))
+      await Promise.all(all)
+      assert.deepEqual(
+        world.remote.map((x) => /type='(\w+)'/.exec(x)?.[1]),
+        ['subscribe', 'unsubscribe', 'subscribe'],
+      )
+      assert.equal(await world.item('romeo', 'juliet@example.net'), 'none out')
+    })
+    test('an account may be its own contact', async () => {
+      const world = worldOf()
+      const phone = await world.available('romeo', 'phone')
+      await world.says(phone, 'subscribe', ROMEO)
+      await world.says(phone, 'subscribed', ROMEO)
+      assert.equal(await world.item('romeo', 'romeo'), 'both')
+      phone.taken()
+      await world.says(phone, '', undefined, status('me'))
+      assert.equal(phone.taken().length, 1)
+    })
+    test('an item that was removed is cancelled both ways (§2.5.2)', async () => {
+      const world = worldOf()
+      await world.befriendOnline()
+      const [romeo, juliet] = world.couple
+      await world.drop('romeo', 'juliet')
+      assert.deepEqual(
+        juliet.taken().filter((x) => x.startsWith('<presence')),
+        [
+          `<presence to='${JULIET}' from='${ROMEO}' type='unsubscribe'/>`,
+          `<presence to='${JULIET}' from='${ROMEO}' type='unsubscribed'/>`,
+          `<presence to='${JULIET}' from='${romeo.jid}' type='unavailable'/>`,
+        ],
+      )
+      assert.equal(await world.item('juliet', 'romeo'), 'none')
+    })
+  })
+}
+
+test('a broadcast asks the registry once per contact and loads no view of those who are away', async () => {
+  const world = new PresenceWorld()
+  for (let i = 0; i < 50; i++) await world.befriend('romeo', `friend${i}`)
+  const romeo = await world.connect('romeo', 'r')
+  await world.says(romeo, '')
+  world.asked = []
+  await world.says(romeo, '', undefined, status('x'))
+  assert.equal(world.asked.length, 51)
+  assert.equal(world.views.peek(bare('friend0')), undefined)
+})
+
+test('a failing store is told to the client, and the next stanza is served', async () => {
+  const world = new PresenceWorld()
+  const romeo = await world.available('romeo', 'r')
+  const { change } = world.store
+  world.store.change = () => Promise.reject(new Error('gone'))
+  await world.says(romeo, 'subscribe', 'juliet@example.net')
+  assert.match(romeo.taken().join(), /type='error'><error type='wait'><internal-server-error /)
+  world.store.change = change
+  await world.says(romeo, 'subscribe', 'juliet@example.net')
+  assert.equal(world.remote.length, 1)
+})
