@@ -6,9 +6,10 @@ import type { Proof, Sending, Verification } from './verification.ts'
 
 /**
  * `closed`: this way of registering is not open; `bad-number`: no phone number; `number-refused`: one that codes are not sent
- * to; `bad-key`: the certificate shows no key for an account here; `bad-name`: no name, or one kept for the operator.
+ * to; `bad-key`: the certificate shows no key for an account here; `not-certified`: the key could not be certified or kept;
+ * `bad-name`: no name, or one kept for the operator.
  */
-export type RegistrationFault = 'closed' | 'bad-number' | 'number-refused' | 'bad-key' | 'bad-name'
+export type RegistrationFault = 'closed' | 'bad-number' | 'number-refused' | 'bad-key' | 'not-certified' | 'bad-name'
 
 export class RegistrationError extends Error {
   override readonly name = 'RegistrationError'
@@ -91,16 +92,16 @@ export class Registration {
     readonly domain: Domain
     readonly ip: string
     readonly fallback: boolean
-  }): Promise<Sending> {
+  }): Promise<Sending & { readonly jid: BareJid }> {
     const phone = this.#phone(call.phone)
     const jid = bareJid(localpartOf(phone), call.domain)
-    return this.#verification.request({ phone, jid, ip: call.ip, fallback: call.fallback })
+    return { jid, ...(await this.#verification.request({ phone, jid, ip: call.ip, fallback: call.fallback })) }
   }
 
   /**
    * Makes the account of the key that the certificate shows, and certifies the key. When the answer was lost, the same code
    * with the same key gets it again.
-   * @throws RegistrationError closed, bad-key; VerificationError; AccountError taken
+   * @throws RegistrationError closed, bad-key, not-certified; VerificationError; AccountError taken
    */
   async submitCodeWithKey(call: {
     readonly code: string
@@ -117,7 +118,7 @@ export class Registration {
     const account = proof.used
       ? await this.#again(jid, shown.fingerprint)
       : await this.#create(proof, { jid, fingerprint: shown.fingerprint })
-    return { account, key: await this.#certifier.certify(shown, jid) }
+    return { account, key: await this.#certify(shown, jid) }
   }
 
   /** @throws RegistrationError closed, bad-number, number-refused; VerificationError; AccountError taken; PasswordError */
@@ -158,6 +159,14 @@ export class Registration {
     const account = await this.#accounts.find(jid)
     if (account === undefined || account.fingerprint !== fingerprint) throw new AccountError('taken')
     return account
+  }
+
+  async #certify(shown: ShownKey, jid: BareJid): Promise<Uint8Array> {
+    try {
+      return await this.#certifier.certify(shown, jid)
+    } catch (cause) {
+      throw new RegistrationError('not-certified', { cause })
+    }
   }
 
   #phone(text: string): PhoneNumber {

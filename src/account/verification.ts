@@ -153,7 +153,7 @@ export class Verification {
     if (found.outcome === 'refused') throw new VerificationError('throttled', found.until)
     if (!('codeHash' in found)) throw new VerificationError(found.outcome === 'none' ? 'wrong-code' : found.outcome)
     const { codeHash, expiresAt, outcome } = found
-    if (!timingSafeEqual(codeHash, this.#codeHash(subject, call.code))) {
+    if (!timingSafeEqual(codeHash, this.#codeHash(subject, typed(call.code)))) {
       await this.#store.lock(subject, codeHash, maxTries)
       throw new VerificationError('wrong-code')
     }
@@ -178,10 +178,14 @@ export class Verification {
     return this.#store.purge(this.#now())
   }
 
-  /** Gives up messages still on their way to a provider; settles when none is left. */
-  async close(): Promise<void> {
-    this.#stop.abort()
+  /** Settles when no message is on its way to a provider. */
+  async idle(): Promise<void> {
     await Promise.all(this.#deliveries)
+  }
+  /** Gives up the messages that are. */
+  close(): Promise<void> {
+    this.#stop.abort()
+    return this.idle()
   }
 
   /** Never rejects: the provider that took the message, or `failed`. */
@@ -234,6 +238,10 @@ export class Verification {
   }
 }
 
+/** People copy codes with the gaps in which they were shown. */
+function typed(code: string): string {
+  return code.slice(0, 32).replace(/[\s-]/g, '')
+}
 /** What the work gives, or undefined when it takes longer. */
 async function within<T>(ms: number, work: Promise<T>): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined

@@ -1,0 +1,114 @@
+import { after, type TestContext } from 'node:test'
+import { type AccountChange, Accounts } from '../../../src/account/accounts.ts'
+import { PASSWORD_DEFAULTS, Passwords } from '../../../src/account/password.ts'
+import { BLOCKED_PREFIXES } from '../../../src/account/phone-number.ts'
+import {
+  type Certifier,
+  Registration,
+  type RegistrationMode,
+  type ShownKey,
+} from '../../../src/account/registration.ts'
+import type { SmsMessage, SmsProvider } from '../../../src/account/sms-provider.ts'
+import { Throttle, type ThrottleLimits } from '../../../src/account/throttle.ts'
+import { type SmsReport, Verification, type VerificationLimits } from '../../../src/account/verification.ts'
+import { openStores, type Stores } from '../../../src/storage/open.ts'
+import { SqlVerificationStore } from '../../../src/storage/verification-store.ts'
+import type { BareJid, Domain, FullJid } from '../../../src/xmpp/jid.ts'
+
+export const DOMAIN = 'example.org' as Domain
+export const PHONE = '+491701234567'
+/** What `PHONE` becomes. */
+export const PHONE_JID = '6591a134cb3ea7455a44422fc4ba1b41b7370aed@example.org' as BareJid
+export const IP = '192.0.2.1'
+
+/** A provider that keeps what it is given, and then does as the test says. */
+export class FakeSms implements SmsProvider {
+  readonly name: string
+  readonly sender: string
+  readonly messages: SmsMessage[] = []
+  act: (message: SmsMessage, signal: AbortSignal) => Promise<void> = async () => undefined
+  constructor(name = 'fake') {
+    this.name = name
+    this.sender = `Sender ${name}`
+  }
+  async send(message: SmsMessage, signal: AbortSignal): Promise<void> {
+    this.messages.push(message)
+    await this.act(message, signal)
+  }
+  /** The code sent last. */
+  get code(): string {
+    const last = this.messages.at(-1)
+    if (last === undefined) throw new Error('no code was sent')
+    return last.code
+  }
+}
+
+/** Certificates are `address fingerprint` as text here; a certified key is the same with a mark. */
+export class FakeCertifier implements Certifier {
+  fail = false
+  async read(certificate: Uint8Array): Promise<ShownKey | undefined> {
+    const [address, fingerprint] = Buffer.from(certificate).toString().split(' ')
+    return address === undefined || fingerprint === undefined ? undefined : { address, fingerprint }
+  }
+  async certify(key: ShownKey, account: BareJid): Promise<Uint8Array> {
+    if (this.fail) throw new Error('no server key')
+    return Buffer.from(`certified ${key.fingerprint} for ${account}`)
+  }
+}
+export const certificate = (address: string, fingerprint = 'A'.repeat(40)): Uint8Array =>
+  Buffer.from(`${address} ${fingerprint}`)
+
+export interface WorldOptions {
+  readonly modes?: readonly RegistrationMode[]
+  readonly throttle?: Partial<ThrottleLimits>
+  readonly limits?: Partial<VerificationLimits>
+  readonly fallback?: SmsProvider
+  readonly countries?: ReadonlySet<string>
+}
+
+/** An embedded database in memory for the tests of one file. */
+export async function openMemory(): Promise<Stores> {
+  const stores = await openStores({ databaseUrl: undefined, dataDir: ':memory:' })
+  await stores.migrate()
+  after(() => stores.close())
+  return stores
+}
+
+/** Accounts and registration on an emptied database, with a clock of their own. */
+export async function worldOn(stores: Stores, t: TestContext, options: WorldOptions = {}) {
+  for (const table of ['account', 'verification', 'budget']) await stores.database.query(`delete from ${table}`)
+  const clock = { now: Date.UTC(2026, 10, 23) }
+  const now = () => clock.now
+  const changes: [BareJid, AccountChange, FullJid | undefined][] = []
+  const reports: SmsReport[] = []
+  const sms = new FakeSms()
+  const certifier = new FakeCertifier()
+  const store = new SqlVerificationStore(stores.database)
+  const accounts = new Accounts({
+    store: stores.accounts,
+    passwords: new Passwords({ ...PASSWORD_DEFAULTS, iterations: 1 }),
+    domains: new Set([DOMAIN]),
+    onChanged: (jid, what, by) => void changes.push([jid, what, by]),
+    now,
+  })
+  const verification = new Verification({
+    store,
+    throttle: new Throttle(Buffer.alloc(32, 1), options.throttle),
+    provider: sms,
+    ...(options.fallback === undefined ? {} : { fallback: options.fallback }),
+    key: Buffer.alloc(32, 2),
+    ...(options.limits === undefined ? {} : { limits: options.limits }),
+    report: (report) => void reports.push(report),
+    now,
+  })
+  const registration = new Registration({
+    modes: new Set(options.modes ?? ['sms']),
+    phones: { countries: options.countries, blockedPrefixes: BLOCKED_PREFIXES, acceptUnassigned: false },
+    accounts,
+    verification,
+    certifier,
+  })
+  t.after(() => verification.close())
+  return { stores, store, clock, changes, reports, sms, certifier, accounts, verification, registration }
+}
+export type World = Awaited<ReturnType<typeof worldOn>>
