@@ -28,6 +28,8 @@ export interface ConnectionSettings {
   /** PEM of a client certificate shown in TLS. */
   readonly certificate?: { readonly cert: string; readonly key: string }
   readonly tls?: ConnectionOptions
+  /** An address of this machine to connect from; loopback has many. */
+  readonly localAddress?: string
   readonly log?: Log
 }
 
@@ -65,11 +67,12 @@ export class XmppConnection {
   static async open(settings: ConnectionSettings): Promise<XmppConnection> {
     const host = settings.host ?? '127.0.0.1'
     if (settings.directTls !== true) {
-      const socket = connectTcp({ host, port: settings.port, noDelay: true })
+      const socket = connectTcp({ host, port: settings.port, noDelay: true, ...from(settings) })
       await once(socket, 'connect')
       return new XmppConnection(settings, socket)
     }
-    const socket = connectTls({ host, port: settings.port, ALPNProtocols: ['xmpp-client'], ...tlsOptions(settings) })
+    const tcp = connectTcp({ host, port: settings.port, noDelay: true, ...from(settings) })
+    const socket = connectTls({ socket: tcp, ALPNProtocols: ['xmpp-client'], ...tlsOptions(settings) })
     await once(socket, 'secureConnect')
     return new XmppConnection(settings, socket)
   }
@@ -123,6 +126,17 @@ export class XmppConnection {
       }, DEADLINE_MS)
       this.#waiting = (incoming) => {
         clearTimeout(timer)
+        this.#waiting = undefined
+        resolve(incoming)
+      }
+    })
+  }
+  /** The next thing that comes, however long it takes. */
+  nextEver(): Promise<Incoming> {
+    const first = this.#arrived.shift()
+    if (first !== undefined) return Promise.resolve(first)
+    return new Promise((resolve) => {
+      this.#waiting = (incoming) => {
         this.#waiting = undefined
         resolve(incoming)
       }
@@ -281,6 +295,9 @@ export function describe(incoming: Incoming): string {
   if (incoming.kind === 'footer') return '</stream:stream>'
   return `(closed${incoming.error === undefined ? '' : `: ${incoming.error.message}: ${String(incoming.error.cause ?? '')}`})`
 }
+
+const from = (settings: ConnectionSettings): { readonly localAddress?: string } =>
+  settings.localAddress === undefined ? {} : { localAddress: settings.localAddress }
 
 const tlsOptions = (settings: ConnectionSettings): ConnectionOptions => ({
   servername: settings.domain,
