@@ -1,4 +1,4 @@
-import { type BareJid, bareJid, type Domain, parseJid, prepareLocal } from '../xmpp/jid.ts'
+import { type BareJid, bareJid, type Domain, prepareLocal } from '../xmpp/jid.ts'
 import { AccountError, type Accounts } from './accounts.ts'
 import { isAllowed, localpartOf, type PhoneNumber, type PhonePolicy, parsePhone } from './phone-number.ts'
 import type { Account } from './store.ts'
@@ -20,19 +20,21 @@ export class RegistrationError extends Error {
   }
 }
 
-/** The OpenPGP key that a bridge certificate carries: it is the certificate's own key, and its self-signatures hold. */
+/** The OpenPGP key that a bridge certificate carries, checked but for our certification. */
 export interface ShownKey {
-  /** Address in the first user ID, as it is written there. */
-  readonly address: string
+  /** The account that it names. */
+  readonly jid: BareJid
   /** 40 upper-case hex. */
   readonly fingerprint: string
 }
-/** What registration asks of the server's OpenPGP key and the key directory, which lie above it. */
+/** What registration asks of the key directory, which lies above this folder. */
 export interface Certifier<K extends ShownKey = ShownKey> {
-  /** Undefined when the certificate (DER) carries no key that may be certified. */
-  read(certificate: Uint8Array): Promise<K | undefined>
-  /** Certifies the user ID of the account, keeps the key, and returns it with the certification (binary). Idempotent. */
-  certify(key: K, account: BareJid): Promise<Uint8Array>
+  /** The key in a bridge certificate (DER), naming an account of the domain. Rejects when there is none that may be certified. */
+  candidate(certificate: Uint8Array, domain: Domain): Promise<K>
+  /** The whole key with our certification. */
+  certify(key: K): Promise<Uint8Array>
+  /** Keeps the certified key of an account. Idempotent. */
+  registered(account: number, fingerprint: string, ring: Uint8Array): Promise<void>
 }
 
 export type RegistrationMode = 'sms' | 'open'
@@ -110,15 +112,13 @@ export class Registration {
     readonly ip: string
   }): Promise<{ readonly account: Account; readonly key: Uint8Array }> {
     this.#demand('sms')
-    const shown = await this.#certifier.read(call.certificate)
-    const jid = shown === undefined ? undefined : parseJid(shown.address)
-    if (shown === undefined || jid === undefined || !isAccountOf(jid, call.domain))
-      throw new RegistrationError('bad-key')
+    const shown = await or('bad-key', this.#certifier.candidate(call.certificate, call.domain))
+    const { jid, fingerprint } = shown
     const proof = await this.#verification.check({ jid, code: call.code, ip: call.ip })
-    const account = proof.used
-      ? await this.#again(jid, shown.fingerprint)
-      : await this.#create(proof, { jid, fingerprint: shown.fingerprint })
-    return { account, key: await this.#certify(shown, jid) }
+    const key = await or('not-certified', this.#certifier.certify(shown))
+    const account = proof.used ? await this.#again(jid, fingerprint) : await this.#create(proof, { jid, fingerprint })
+    await or('not-certified', this.#certifier.registered(account.id, fingerprint, key))
+    return { account, key }
   }
 
   /** @throws RegistrationError closed, bad-number, number-refused; VerificationError; AccountError taken; PasswordError */
@@ -161,14 +161,6 @@ export class Registration {
     return account
   }
 
-  async #certify(shown: ShownKey, jid: BareJid): Promise<Uint8Array> {
-    try {
-      return await this.#certifier.certify(shown, jid)
-    } catch (cause) {
-      throw new RegistrationError('not-certified', { cause })
-    }
-  }
-
   #phone(text: string): PhoneNumber {
     this.#demand('sms')
     const phone = parsePhone(text)
@@ -181,6 +173,11 @@ export class Registration {
   }
 }
 
-function isAccountOf(jid: string, domain: Domain): jid is BareJid {
-  return jid.endsWith(`@${domain}`) && !jid.includes('/')
+/** The work's result; its failure is this fault, and the reason is for the log. */
+async function or<T>(fault: RegistrationFault, work: Promise<T>): Promise<T> {
+  try {
+    return await work
+  } catch (cause) {
+    throw new RegistrationError(fault, { cause })
+  }
 }

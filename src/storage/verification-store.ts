@@ -51,7 +51,7 @@ export class SqlVerificationStore implements VerificationStore {
 
   request(request: NewRequest, account: BareJid, spendings: readonly Spending[], now: number) {
     return this.#spending(spendings, now, async (sql) => {
-      if ((await accountsIn(sql).find(account)) !== undefined) return { outcome: 'taken' } as const
+      if ((await accountsIn(sql, now).find(account)) !== undefined) return { outcome: 'taken' } as const
       await sql.query(REQUEST, [request.subject, request.codeHash, request.expiresAt])
       return { outcome: 'requested' } as const
     })
@@ -78,7 +78,7 @@ export class SqlVerificationStore implements VerificationStore {
     return this.#undoable(async (sql) => {
       const confirmed = await sql.query(CONFIRM, [request.subject, request.codeHash, now])
       if (confirmed.length === 0) return 'gone'
-      const made = await accountsIn(sql).create(account)
+      const made = await accountsIn(sql, now).create(account)
       if (made === undefined) throw new Undo('taken' as const)
       return made
     })
@@ -123,13 +123,14 @@ export class SqlVerificationStore implements VerificationStore {
 }
 
 /** The accounts' own store, at work inside a transaction of ours. */
-function accountsIn(sql: Transaction): SqlAccountStore {
-  return new SqlAccountStore({
+function accountsIn(sql: Transaction, now: number): SqlAccountStore {
+  const database: Database = {
     dialect: sql.dialect,
     query: (text, params) => sql.query(text, params),
     transaction: (work) => work(sql),
     close: async () => undefined,
-  })
+  }
+  return new SqlAccountStore(database, () => now)
 }
 
 interface OpenRow {

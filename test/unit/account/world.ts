@@ -45,14 +45,20 @@ export class FakeSms implements SmsProvider {
 
 /** Certificates are `address fingerprint` as text here; a certified key is the same with a mark. */
 export class FakeCertifier implements Certifier {
-  fail = false
-  async read(certificate: Uint8Array): Promise<ShownKey | undefined> {
-    const [address, fingerprint] = Buffer.from(certificate).toString().split(' ')
-    return address === undefined || fingerprint === undefined ? undefined : { address, fingerprint }
+  fail: 'certify' | 'registered' | undefined
+  readonly kept: string[] = []
+  async candidate(shown: Uint8Array, domain: Domain): Promise<ShownKey> {
+    const [address = '', fingerprint] = Buffer.from(shown).toString().split(' ')
+    if (!address.endsWith(`@${domain}`) || fingerprint === undefined) throw new Error('no key')
+    return { jid: address as BareJid, fingerprint }
   }
-  async certify(key: ShownKey, account: BareJid): Promise<Uint8Array> {
-    if (this.fail) throw new Error('no server key')
-    return Buffer.from(`certified ${key.fingerprint} for ${account}`)
+  async certify(key: ShownKey): Promise<Uint8Array> {
+    if (this.fail === 'certify') throw new Error('no server key')
+    return Buffer.from(`certified ${key.fingerprint} for ${key.jid}`)
+  }
+  async registered(_account: number, _fingerprint: string, ring: Uint8Array): Promise<void> {
+    if (this.fail === 'registered') throw new Error('no store')
+    this.kept.push(Buffer.from(ring).toString())
   }
 }
 export const certificate = (address: string, fingerprint = 'A'.repeat(40)): Uint8Array =>

@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict'
+import type { NewRequest, Spending } from '../../src/account/verification-store.ts'
+import { SqlVerificationStore } from '../../src/storage/verification-store.ts'
+import { bytes, createAccount, jid, secrets } from '../helpers/store-samples.ts'
+import { withStores } from '../helpers/test-database.ts'
+
+const NOW = 1_800_000_000_000
+const HOUR = 3_600_000
+const ALICE = jid('alice@example.org')
+const SUBJECT = bytes('subject')
+const request = (code: string): NewRequest => ({
+  subject: SUBJECT,
+  codeHash: bytes(code.padEnd(32)),
+  expiresAt: NOW + 600_000,
+})
+const budget = (kind: string, limit: number, key = 'key', windowMs = HOUR): Spending => ({
+  kind,
+  key: bytes(key),
+  windowMs,
+  limit,
+})
+const account = { jid: ALICE, isNumber: true, fingerprint: 'A'.repeat(40), secrets: [secrets('SCRAM-SHA-1')] }
+
+withStores('a request is sent, tried, confirmed, and makes the account', async ({ database, accounts }) => {
+  const store = new SqlVerificationStore(database)
+  assert.deepEqual(await store.request(request('1'), ALICE, [], NOW), { outcome: 'requested' })
+  await store.settle(request('1'), 'sent')
+  const open = await store.attempt(SUBJECT, [], 5, NOW)
+  assert.ok(open.outcome === 'open')
+  assert.deepEqual(Buffer.from(open.codeHash), Buffer.from(request('1').codeHash))
+  assert.equal(open.expiresAt, NOW + 600_000)
+  const made = await store.confirm(request('1'), account, NOW)
+  assert.ok(typeof made === 'object')
+  assert.deepEqual(await accounts.find(ALICE), made)
+  assert.equal(made.createdAt, NOW)
+  assert.deepEqual((await accounts.credential(ALICE, 'SCRAM-SHA-1'))?.secrets, secrets('SCRAM-SHA-1'))
+  assert.equal((await store.attempt(SUBJECT, [], 5, NOW)).outcome, 'confirmed')
+  assert.equal(await store.confirm(request('1'), account, NOW), 'gone')
+  assert.deepEqual(await store.request(request('2'), ALICE, [], NOW), { outcome: 'taken' })
+})
+
+withStores('a new request replaces the former one with all that happened to it', async ({ database }) => {
+  const store = new SqlVerificationStore(database)
+  await store.request(request('1'), ALICE, [], NOW)
+  await store.attempt(SUBJECT, [], 1, NOW)
+  await store.lock(SUBJECT, request('1').codeHash, 1)
+  assert.equal((await store.attempt(SUBJECT, [], 1, NOW)).outcome, 'locked')
+  await store.request(request('2'), ALICE, [], NOW)
+  await store.settle(request('1'), 'expired')
+  await store.lock(SUBJECT, request('1').codeHash, 0)
+  assert.equal(await store.confirm(request('1'), account, NOW), 'gone')
+  assert.equal((await store.attempt(SUBJECT, [], 1, NOW)).outcome, 'open')
+})
+
+withStores('tries end at their number, however many come at once', async (stores) => {
+  const other = await stores.second()
+  const all = [stores, other].map(({ database }) => new SqlVerificationStore(database))
+  await all[0]?.request(request('1'), ALICE, [], NOW)
+  const tries = await Promise.all([...all, ...all, ...all, ...all].map((store) => store.attempt(SUBJECT, [], 5, NOW)))
+  assert.equal(tries.filter((t) => t.outcome === 'open').length, 5)
+  assert.equal(tries.filter((t) => t.outcome === 'locked').length, 3)
+})
+
+withStores('what is over, was never there or failed is not open', async ({ database }) => {
+  const store = new SqlVerificationStore(database)
+  assert.deepEqual(await store.attempt(SUBJECT, [], 5, NOW), { outcome: 'none' })
+  await store.request(request('1'), ALICE, [], NOW)
+  assert.deepEqual(await store.attempt(SUBJECT, [], 5, NOW + 600_000), { outcome: 'expired' })
+  assert.equal(await store.confirm(request('1'), account, NOW), 'gone')
+  await store.request(request('2'), ALICE, [], NOW)
+  await store.settle(request('2'), 'expired')
+  assert.deepEqual(await store.attempt(SUBJECT, [], 5, NOW), { outcome: 'expired' })
+})
+
+withStores('a taken name leaves the request as it was', async (stores) => {
+  const store = new SqlVerificationStore(stores.database)
+  await store.request(request('1'), ALICE, [], NOW)
+  await createAccount(stores, ALICE)
+  assert.equal(await store.confirm(request('1'), account, NOW), 'taken')
+  assert.equal((await store.attempt(SUBJECT, [], 5, NOW)).outcome, 'open')
+})
+
+withStores('one code makes one account, also when it comes twice at once', async (stores) => {
+  const other = await stores.second()
+  const both = [stores, other].map(({ database }) => new SqlVerificationStore(database))
+  await both[0]?.request(request('1'), ALICE, [], NOW)
+  const made = await Promise.all(both.map((store) => store.confirm(request('1'), account, NOW)))
+  assert.equal(made.filter((m) => typeof m === 'object').length, 1)
+  assert.equal(made.filter((m) => m === 'gone').length, 1)
+})
+
+withStores('budgets are spent all or none, and a full one tells its end', async ({ database }) => {
+  const store = new SqlVerificationStore(database)
+  const roomy = budget('roomy', 100)
+  const tight = budget('tight', 1)
+  const spentOf = async (kind: string) =>
+    (await database.query<{ spent: number }>('select spent from budget where kind = $1', [kind]))[0]?.spent
+  assert.deepEqual(await store.spend([roomy, tight], NOW), { outcome: 'spent' })
+  for (let i = 1; i < 5; i++)
+    assert.deepEqual(await store.spend([roomy, tight], NOW + i), { outcome: 'refused', until: NOW + HOUR })
+  assert.equal(await spentOf('roomy'), 1)
+  assert.deepEqual(await store.request(request('1'), ALICE, [tight], NOW), { outcome: 'refused', until: NOW + HOUR })
+  assert.equal((await store.attempt(SUBJECT, [tight], 5, NOW)).outcome, 'refused')
+  assert.equal((await store.attempt(SUBJECT, [], 5, NOW)).outcome, 'none')
+  assert.deepEqual(await store.spend([roomy, tight], NOW + HOUR), { outcome: 'spent' })
+  assert.equal(await spentOf('tight'), 1)
+})
+
+withStores('budgets are spent for taken names too', async (stores) => {
+  const store = new SqlVerificationStore(stores.database)
+  await createAccount(stores, ALICE)
+  assert.equal((await store.request(request('1'), ALICE, [budget('number', 1)], NOW)).outcome, 'taken')
+  assert.equal((await store.request(request('1'), ALICE, [budget('number', 1)], NOW)).outcome, 'refused')
+})
+
+withStores('windows and keys are budgets of their own', async ({ database }) => {
+  const store = new SqlVerificationStore(database)
+  await store.spend([budget('number', 1)], NOW)
+  for (const other of [budget('number', 1, 'other'), budget('number', 1, 'key', 24 * HOUR), budget('total', 1)])
+    assert.equal((await store.spend([other], NOW)).outcome, 'spent')
+  assert.equal((await store.spend([budget('none', 0)], NOW)).outcome, 'refused')
+})
+
+withStores('a budget gives what it has, however many ask at once', async (stores) => {
+  const other = await stores.second()
+  const all = [stores, other].map(({ database }) => new SqlVerificationStore(database))
+  const shared = [budget('a', 7), budget('b', 100)]
+  const asked = await Promise.all(Array.from({ length: 20 }, (_, i) => all[i % 2]?.spend(shared, NOW)))
+  assert.equal(asked.filter((a) => a?.outcome === 'spent').length, 7)
+})
+
+withStores('what is over is removed, and nothing else', async ({ database }) => {
+  const store = new SqlVerificationStore(database)
+  await store.request(request('1'), ALICE, [budget('hour', 5), budget('day', 5, 'key', 24 * HOUR)], NOW)
+  assert.equal(await store.purge(NOW + 599_999), 0)
+  assert.equal(await store.purge(NOW + 600_000), 1)
+  assert.equal(await store.purge(NOW + HOUR), 1)
+  assert.equal((await store.spend([budget('day', 1, 'key', 24 * HOUR)], NOW + HOUR)).outcome, 'refused')
+})
