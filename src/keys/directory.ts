@@ -1,4 +1,114 @@
-/** Written by the keys helper. */
-export interface Keys {
-  readonly placeholder?: undefined
+import type { Account, AccountStore } from '../account/store.ts'
+import { type BareJid, type Domain, domainOf } from '../xmpp/jid.ts'
+import { readBridgeCertificate } from './bridge-certificate.ts'
+import { KeyError } from './key-error.ts'
+import { type KeyPolicy, POLICIES, type PolicyName } from './openpgp.ts'
+import { type Judge, PublicRing } from './public-ring.ts'
+import { CERTIFIED_MS, type ServerKey } from './server-key.ts'
+import type { KeyStore, StoredKey } from './store.ts'
+
+/** A key shown in TLS, of which everything but our certification has been checked. */
+export interface CandidateKey {
+  readonly jid: BareJid
+  readonly fingerprint: string
+  readonly ring: PublicRing
+}
+
+/** Who an account's key is: certifies keys at registration, checks them at login, hands them out. */
+export class Keys {
+  readonly #store: KeyStore
+  readonly #accounts: Pick<AccountStore, 'find'>
+  readonly #server: ServerKey
+  readonly #policy: KeyPolicy
+  readonly #now: () => number
+
+  constructor(parts: {
+    readonly store: KeyStore
+    readonly accounts: Pick<AccountStore, 'find'>
+    readonly server: ServerKey
+    readonly policy?: PolicyName
+    readonly now?: () => number
+  }) {
+    this.#store = parts.store
+    this.#accounts = parts.accounts
+    this.#server = parts.server
+    this.#policy = POLICIES[parts.policy ?? 'modern']
+    this.#now = parts.now ?? Date.now
+  }
+
+  /** The server's own key: fingerprint, and the transferable public key that clients ask for. */
+  serverKey(): Pick<ServerKey, 'fingerprint' | 'ring'> {
+    return this.#server
+  }
+
+  /**
+   * The key in a bridge certificate, for a registration: it is the certificate's own, sound, and names one account of the domain.
+   * @throws KeyError
+   */
+  async candidate(certificate: Uint8Array, domain: Domain): Promise<CandidateKey> {
+    const bridge = readBridgeCertificate(certificate)
+    const ring = await PublicRing.read(bridge.ring, this.#judge)
+    // Possession was proven of the certificate's key: it counts for the OpenPGP key only if they are the same.
+    if (ring.primary.spki?.equals(bridge.spki) !== true) throw new KeyError('mismatch')
+    const now = this.#now()
+    ring.checkTime(now)
+    return { jid: ring.accountName(domain, now), fingerprint: ring.fingerprint, ring }
+  }
+
+  /** The candidate's transferable public key with our certification of its account's user ID, to be stored and given back. */
+  async certify({ ring, jid }: Pick<CandidateKey, 'ring' | 'jid'>): Promise<Buffer> {
+    return (await this.#server.certify(ring, jid, this.#now())).bytes
+  }
+
+  /** Keeps the key of an account that has just been registered with it. @throws StoreError */
+  registered(account: number, fingerprint: string, ring: Uint8Array): Promise<void> {
+    return this.#store.put({ account, fingerprint, ring })
+  }
+
+  /**
+   * The account that may log in with this certificate: it exists, was registered with exactly this key, and our certification
+   * is on the ring once it is merged with the stored one. Renews the certification in time. Makes no account.
+   * @throws KeyError, StoreError
+   */
+  async login(
+    certificate: Uint8Array,
+    domain: Domain,
+  ): Promise<{ readonly jid: BareJid; readonly fingerprint: string }> {
+    const { jid, fingerprint, ring } = await this.candidate(certificate, domain)
+    const account = await this.#accounts.find(jid)
+    if (account === undefined) throw new KeyError('no-account')
+    if (account.fingerprint !== fingerprint) throw new KeyError('other-key')
+    await this.#merge(account, jid, ring)
+    if (account.disabledAt !== undefined) throw new KeyError('account-disabled')
+    return { jid, fingerprint }
+  }
+
+  /** The key of an account, as others get it. @throws StoreError */
+  async of(jid: BareJid): Promise<StoredKey | undefined> {
+    const account = await this.#accounts.find(jid)
+    if (account?.fingerprint === undefined) return undefined
+    const stored = await this.#store.find(account.id)
+    return stored?.fingerprint === account.fingerprint ? stored : undefined
+  }
+
+  async #merge(account: Account, jid: BareJid, shown: PublicRing): Promise<void> {
+    const now = this.#now()
+    const stored = await this.#store.find(account.id)
+    const known = stored?.fingerprint === shown.fingerprint ? stored : undefined
+    const isNew = known === undefined || !shown.bytes.equals(known.ring)
+    let ring = known && isNew ? (await PublicRing.read(known.ring, this.#judge)).merged(shown) : shown
+    // A revocation may be on the stored ring alone; the name must still be the one of the shown ring.
+    ring.checkTime(now)
+    if (ring.accountName(domainOf(jid), now) !== jid) throw new KeyError('no-account-name')
+    const until = ring.certifiedUntil(jid, this.#server.trusted, now)
+    if (until === undefined) throw new KeyError('not-certified')
+    if (until < now + CERTIFIED_MS / 2) ring = await this.#server.certify(ring, jid, now)
+    const bytes = ring.bytes
+    if (known && bytes.equals(known.ring)) return
+    await this.#store.put({ account: account.id, fingerprint: ring.fingerprint, ring: bytes })
+  }
+
+  get #judge(): Judge {
+    return { servers: this.#server.trusted, policy: this.#policy }
+  }
 }

@@ -1,0 +1,327 @@
+import { type BareJid, bareOf, type Domain, domainOf, isFull, localOf, parseJid } from '../xmpp/jid.ts'
+import { KeyError } from './key-error.ts'
+import { type KeyPolicy, KeySignature, PublicKeyMaterial, SIGNATURE, type Signed } from './openpgp.ts'
+import { PACKET, type RawPacket, splitPackets, writePacket } from './packets.ts'
+
+/** Bytes of a transferable public key, before it is looked at and after every merge. */
+export const MAX_RING_BYTES = 65_536
+const MAX_PACKETS = 512
+/** User IDs and subkeys, each. */
+const MAX_PARTS = 16
+/** Signatures that are worth verifying: those of the key itself and of the server. */
+const MAX_SIGNATURES = 96
+/** How far ahead a device's clock may be. */
+const CLOCK_SKEW_MS = 10 * 60_000
+
+interface Part {
+  readonly signatures: readonly KeySignature[]
+}
+interface UserId extends Part {
+  readonly userId: Uint8Array
+}
+interface Subkey extends Part {
+  readonly subkey: PublicKeyMaterial
+}
+/** The server's keys that may have certified a user ID, and the policy for everything else. */
+export interface Judge {
+  readonly servers: readonly PublicKeyMaterial[]
+  readonly policy: KeyPolicy
+}
+
+const keyed = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1')
+const isCertification = (signature: KeySignature): boolean =>
+  signature.type >= SIGNATURE.certification && signature.type <= SIGNATURE.positive
+const latestFirst = (a: KeySignature, b: KeySignature): number => b.createdAt - a.createdAt
+
+/**
+ * A transferable public key of which every part has been verified: self-signatures, bindings, and the server's certifications.
+ * What others have signed, user attributes and surplus signatures that do not verify are gone.
+ */
+export class PublicRing {
+  readonly primary: PublicKeyMaterial
+  /** Over the key itself: direct-key signatures and revocations. */
+  readonly #direct: readonly KeySignature[]
+  readonly #userIds: readonly UserId[]
+  readonly #subkeys: readonly Subkey[]
+
+  private constructor(
+    primary: PublicKeyMaterial,
+    direct: readonly KeySignature[],
+    userIds: readonly UserId[],
+    subkeys: readonly Subkey[],
+  ) {
+    this.primary = primary
+    this.#direct = direct
+    this.#userIds = userIds
+    this.#subkeys = subkeys
+  }
+
+  /** @throws KeyError too-large, malformed, weak, bad-signature */
+  static async read(bytes: Uint8Array, judge: Judge): Promise<PublicRing> {
+    if (bytes.length > MAX_RING_BYTES) throw new KeyError('too-large')
+    const groups = groupsOf(splitPackets(bytes, MAX_PACKETS))
+    const primary = await PublicKeyMaterial.read(groups.primary.head.body, 'primary', judge.policy)
+    const issuers = new Set([primary.keyId, ...judge.servers.map((server) => server.keyId)])
+    let left = MAX_SIGNATURES
+    const signaturesOf = (group: Group): readonly KeySignature[] => {
+      const signatures = group.signatures
+        .map((body) => KeySignature.read(body))
+        .filter((s) => s && issuers.has(s.issuer))
+      left -= signatures.length
+      if (left < 0) throw new KeyError('too-large', 'too many signatures')
+      return signatures as KeySignature[]
+    }
+    const direct = await genuine(signaturesOf(groups.primary), { key: primary }, [primary], judge.policy, [
+      SIGNATURE.directKey,
+      SIGNATURE.keyRevocation,
+    ])
+    const userIds: UserId[] = []
+    for (const group of groups.userIds) {
+      userIds.push(await readUserId(primary, group.head.body, signaturesOf(group), judge))
+    }
+    const subkeys: Subkey[] = []
+    for (const group of groups.subkeys) {
+      const subkey = await PublicKeyMaterial.read(group.head.body, 'subkey', judge.policy)
+      subkeys.push(await readSubkey(primary, subkey, signaturesOf(group), judge.policy))
+    }
+    return new PublicRing(primary, direct, userIds, subkeys)
+  }
+
+  get fingerprint(): string {
+    return this.primary.fingerprint
+  }
+
+  /** The transferable public key, binary. @throws KeyError too-large */
+  get bytes(): Buffer {
+    const packets: RawPacket[] = [{ tag: PACKET.publicKey, body: this.primary.body }]
+    const add = (signatures: readonly KeySignature[]): void => {
+      for (const { body } of signatures) packets.push({ tag: PACKET.signature, body })
+    }
+    add(this.#direct)
+    for (const { userId, signatures } of this.#userIds) {
+      packets.push({ tag: PACKET.userId, body: userId })
+      add(signatures)
+    }
+    for (const { subkey, signatures } of this.#subkeys) {
+      packets.push({ tag: PACKET.publicSubkey, body: subkey.body })
+      add(signatures)
+    }
+    const bytes = Buffer.concat(packets.map(writePacket))
+    if (bytes.length > MAX_RING_BYTES) throw new KeyError('too-large', 'merged')
+    return bytes
+  }
+
+  /** Whether the key may be used now. @throws KeyError revoked, future, expired */
+  checkTime(now: number): void {
+    if (this.#direct.some((signature) => signature.type === SIGNATURE.keyRevocation)) throw new KeyError('revoked')
+    if (this.primary.createdAt > now + CLOCK_SKEW_MS) throw new KeyError('future')
+    const current = this.#userIds.map(({ signatures }) => this.#ownCertification(signatures))
+    const directKey = this.#direct.filter((signature) => signature.type === SIGNATURE.directKey).sort(latestFirst)[0]
+    if (directKey !== undefined && !this.#isAlive(directKey, now)) throw new KeyError('expired')
+    if (!current.some((signature) => signature !== undefined && this.#isAlive(signature, now)))
+      throw new KeyError('expired')
+  }
+
+  /**
+   * The account of the domain that the key is for: the e-mail part of a user ID that is neither revoked nor expired.
+   * @throws KeyError no-account-name when there is none, or when the key names several
+   */
+  accountName(domain: Domain, now: number): BareJid {
+    const names = new Set(this.#named(domain, now).map(([jid]) => jid))
+    const [jid] = names
+    if (jid === undefined || names.size > 1) throw new KeyError('no-account-name')
+    return jid
+  }
+
+  /** Until when, in ms since the epoch, the server's certification of the account's user ID holds; undefined without one. */
+  certifiedUntil(jid: BareJid, servers: readonly PublicKeyMaterial[], now: number): number | undefined {
+    const issuers = new Set(servers.map((server) => server.keyId))
+    const until = this.#named(domainOf(jid), now)
+      .filter(([name]) => name === jid)
+      .flatMap(([, { signatures }]) =>
+        signatures.filter(
+          (signature) =>
+            issuers.has(signature.issuer) &&
+            (signature.type === SIGNATURE.certification || signature.type === SIGNATURE.casual) &&
+            signature.createdAt <= now + CLOCK_SKEW_MS &&
+            signature.expiresAt > now &&
+            !isRevokedBy(signature, signatures),
+        ),
+      )
+      .map((signature) => signature.expiresAt)
+    return until.length === 0 ? undefined : Math.max(...until)
+  }
+
+  /** What both hold together. Both must be rings of one key. */
+  merged(other: PublicRing): PublicRing {
+    if (other.fingerprint !== this.fingerprint) throw new KeyError('other-key')
+    return new PublicRing(
+      this.primary,
+      union([...this.#direct, ...other.#direct]),
+      mergeParts([...this.#userIds, ...other.#userIds], ({ userId }) => userId),
+      mergeParts([...this.#subkeys, ...other.#subkeys], ({ subkey }) => subkey.body),
+    )
+  }
+
+  /** The ring with a certification of the account's user ID, in place of those that `issuer` has made before. @throws KeyError no-account-name */
+  async certified(
+    jid: BareJid,
+    issuer: PublicKeyMaterial,
+    now: number,
+    certify: (over: Extract<Signed, { userId: Uint8Array }>) => Promise<Uint8Array>,
+  ): Promise<PublicRing> {
+    const [, chosen] = this.#named(domainOf(jid), now).find(([name]) => name === jid) ?? []
+    if (chosen === undefined) throw new KeyError('no-account-name')
+    const made = KeySignature.read(await certify({ key: this.primary, userId: chosen.userId }))
+    if (made === undefined) throw new Error('the server has made an unreadable certification')
+    const signatures = [...chosen.signatures.filter((signature) => signature.issuer !== issuer.keyId), made]
+    const userIds = this.#userIds.map((part) => (part === chosen ? { userId: part.userId, signatures } : part))
+    return new PublicRing(this.primary, this.#direct, userIds, this.#subkeys)
+  }
+
+  /** Accounts of the domain with the user IDs that name them. */
+  #named(domain: Domain, now: number): readonly (readonly [BareJid, UserId])[] {
+    return this.#userIds.flatMap((part) => {
+      const own = this.#ownCertification(part.signatures)
+      const jid = addressIn(part.userId)
+      const isNamed = jid !== undefined && domainOf(jid) === domain
+      return isNamed && own !== undefined && this.#isAlive(own, now) ? [[jid, part] as const] : []
+    })
+  }
+  /** The latest self-certification, unless the key itself has revoked it. */
+  #ownCertification(signatures: readonly KeySignature[]): KeySignature | undefined {
+    const own = signatures.filter((signature) => signature.issuer === this.primary.keyId)
+    const latest = own.filter(isCertification).sort(latestFirst)[0]
+    return latest !== undefined && !isRevokedBy(latest, own) ? latest : undefined
+  }
+  #isAlive(signature: KeySignature, now: number): boolean {
+    return (
+      signature.createdAt <= now + CLOCK_SKEW_MS &&
+      signature.expiresAt > now &&
+      this.primary.createdAt + signature.keyLifetime > now
+    )
+  }
+}
+
+interface Group {
+  readonly head: RawPacket
+  readonly signatures: Uint8Array[]
+}
+/** Orders the packets of one transferable public key (RFC 9580 §10.1). @throws KeyError malformed, too-large */
+function groupsOf(packets: readonly RawPacket[]): { primary: Group; userIds: Group[]; subkeys: Group[] } {
+  const [head, ...rest] = packets
+  if (head?.tag !== PACKET.publicKey) throw new KeyError('malformed', 'no public key')
+  const primary: Group = { head, signatures: [] }
+  const userIds: Group[] = []
+  const subkeys: Group[] = []
+  const attributes: Group[] = []
+  const places = new Map([
+    [PACKET.userId as number, userIds],
+    [PACKET.publicSubkey, subkeys],
+    [PACKET.attribute, attributes],
+  ])
+  let group = primary
+  for (const packet of rest) {
+    const place = places.get(packet.tag)
+    if (place !== undefined) {
+      group = { head: packet, signatures: [] }
+      place.push(group)
+    } else if (packet.tag === PACKET.signature) group.signatures.push(packet.body)
+    // A second primary key, a secret key, a message.
+    else if (packet.tag !== PACKET.trust) throw new KeyError('malformed', `packet ${packet.tag}`)
+  }
+  if (userIds.length > MAX_PARTS || subkeys.length > MAX_PARTS) throw new KeyError('too-large', 'too many parts')
+  return { primary, userIds, subkeys }
+}
+
+/** Those of the signatures that are of one of the types and by one of the keys. */
+async function genuine(
+  signatures: readonly KeySignature[],
+  over: Signed,
+  by: readonly PublicKeyMaterial[],
+  policy: KeyPolicy,
+  types: readonly number[],
+): Promise<readonly KeySignature[]> {
+  const kept: KeySignature[] = []
+  for (const signature of signatures) {
+    if (!types.includes(signature.type)) continue
+    for (const key of by) {
+      if (key.keyId === signature.issuer && (await signature.isBy(key, over, policy))) kept.push(signature)
+    }
+  }
+  return union(kept)
+}
+
+async function readUserId(
+  primary: PublicKeyMaterial,
+  userId: Uint8Array,
+  signatures: readonly KeySignature[],
+  judge: Judge,
+): Promise<UserId> {
+  const types = [0x10, 0x11, 0x12, 0x13, SIGNATURE.certificationRevocation]
+  const kept = await genuine(signatures, { key: primary, userId }, [primary, ...judge.servers], judge.policy, types)
+  const isOwn = kept.some((signature) => signature.issuer === primary.keyId && isCertification(signature))
+  if (!isOwn) throw new KeyError('bad-signature', 'user ID without self-certification')
+  return { userId, signatures: kept }
+}
+
+async function readSubkey(
+  primary: PublicKeyMaterial,
+  subkey: PublicKeyMaterial,
+  signatures: readonly KeySignature[],
+  policy: KeyPolicy,
+): Promise<Subkey> {
+  const over = { key: primary, subkey }
+  const types = [SIGNATURE.binding, SIGNATURE.subkeyRevocation]
+  const kept: KeySignature[] = []
+  for (const signature of await genuine(signatures, over, [primary], policy, types)) {
+    const isAgreed = signature.type !== SIGNATURE.binding || !signature.needsBackSignature
+    if (isAgreed || (await signature.isAgreedBy(subkey, over, policy))) kept.push(signature)
+  }
+  if (!kept.some((signature) => signature.type === SIGNATURE.binding)) {
+    throw new KeyError('bad-signature', 'subkey without binding')
+  }
+  return { subkey, signatures: kept }
+}
+
+function isRevokedBy(certification: KeySignature, signatures: readonly KeySignature[]): boolean {
+  return signatures.some(
+    (signature) =>
+      signature.type === SIGNATURE.certificationRevocation &&
+      signature.issuer === certification.issuer &&
+      signature.createdAt >= certification.createdAt,
+  )
+}
+
+function union(signatures: readonly KeySignature[]): readonly KeySignature[] {
+  return [...new Map(signatures.map((signature) => [keyed(signature.body), signature])).values()]
+}
+
+function mergeParts<P extends Part>(parts: readonly P[], identity: (part: P) => Uint8Array): readonly P[] {
+  const merged = new Map<string, P>()
+  for (const part of parts) {
+    const id = keyed(identity(part))
+    const known = merged.get(id)
+    merged.set(id, known ? { ...known, signatures: union([...known.signatures, ...part.signatures]) } : part)
+  }
+  return [...merged.values()]
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+const MAX_USER_ID = 4096
+/** The bare JID in angle brackets at the end of a user ID: `name (comment) <local@domain>`. */
+function addressIn(userId: Uint8Array): BareJid | undefined {
+  if (userId.length > MAX_USER_ID) return undefined
+  let text: string
+  try {
+    text = utf8.decode(userId)
+  } catch {
+    return undefined
+  }
+  const open = text.indexOf('<')
+  const isOnly = open === text.lastIndexOf('<') && text.indexOf('>') === text.length - 1
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: those are what is looked for
+  if (open < 0 || !isOnly || /[\x00-\x1f\x7f]/.test(text)) return undefined
+  const jid = parseJid(text.slice(open + 1, -1))
+  return jid === undefined || isFull(jid) || localOf(jid) === undefined ? undefined : bareOf(jid)
+}

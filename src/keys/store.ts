@@ -1,0 +1,31 @@
+/** The key of an account, as others get it. */
+export interface StoredKey {
+  /** `Account.id`. */
+  readonly account: number
+  /** 40 upper-case hex. */
+  readonly fingerprint: string
+  /** Transferable public key, binary, with our certification. */
+  readonly ring: Uint8Array
+}
+
+/** One of the server's own keys. */
+export interface StoredServerKey {
+  readonly fingerprint: string
+  readonly ring: Uint8Array
+  /** The secret key, sealed by the root secret. */
+  readonly sealed: Uint8Array
+  /** Ms since the epoch. */
+  readonly createdAt: number
+  /** Exactly one is current; the others only verify. */
+  readonly isCurrent: boolean
+}
+
+/** Tables `public_key` and `server_key`. */
+export interface KeyStore {
+  find(account: number): Promise<StoredKey | undefined>
+  /** Adds or replaces the account's key. */
+  put(key: StoredKey): Promise<void>
+  serverKeys(): Promise<readonly StoredServerKey[]>
+  /** Makes it the current key if there is none yet; otherwise nothing happens. */
+  addFirstServerKey(key: Omit<StoredServerKey, 'isCurrent'>): Promise<void>
+}

@@ -1,0 +1,57 @@
+import type { KeyStore, StoredKey, StoredServerKey } from '../keys/store.ts'
+import type { Sql } from './sql.ts'
+
+interface KeyRow {
+  readonly fingerprint: string
+  readonly ring: Uint8Array
+}
+interface ServerKeyRow extends KeyRow {
+  readonly sealed: Uint8Array
+  readonly created_at: number
+  readonly is_current: number | null
+}
+
+/** Tables `public_key` and `server_key` in either dialect. */
+export class SqlKeyStore implements KeyStore {
+  readonly #database: Sql
+
+  constructor(database: Sql) {
+    this.#database = database
+  }
+
+  async find(account: number): Promise<StoredKey | undefined> {
+    const [row] = await this.#database.query<KeyRow>('select fingerprint, ring from public_key where account_id = $1', [
+      account,
+    ])
+    return row && { account, fingerprint: row.fingerprint, ring: row.ring }
+  }
+
+  async put({ account, fingerprint, ring }: StoredKey): Promise<void> {
+    await this.#database.query(
+      `insert into public_key (account_id, fingerprint, ring) values ($1, $2, $3)
+       on conflict (account_id) do update set fingerprint = excluded.fingerprint, ring = excluded.ring`,
+      [account, fingerprint, ring],
+    )
+  }
+
+  async serverKeys(): Promise<readonly StoredServerKey[]> {
+    const rows = await this.#database.query<ServerKeyRow>(
+      'select fingerprint, ring, sealed, created_at, is_current from server_key order by created_at desc, fingerprint',
+    )
+    return rows.map((row) => ({
+      fingerprint: row.fingerprint,
+      ring: row.ring,
+      sealed: row.sealed,
+      createdAt: row.created_at,
+      isCurrent: row.is_current !== null,
+    }))
+  }
+
+  async addFirstServerKey({ fingerprint, ring, sealed, createdAt }: Omit<StoredServerKey, 'isCurrent'>): Promise<void> {
+    await this.#database.query(
+      `insert into server_key (fingerprint, ring, sealed, created_at, is_current) values ($1, $2, $3, $4, 1)
+       on conflict do nothing`,
+      [fingerprint, ring, sealed, createdAt],
+    )
+  }
+}

@@ -1,0 +1,63 @@
+import { RootSecret } from '../../src/account/root-secret.ts'
+import type { Account } from '../../src/account/store.ts'
+import { Keys } from '../../src/keys/directory.ts'
+import type { PolicyName } from '../../src/keys/openpgp.ts'
+import { ServerKey } from '../../src/keys/server-key.ts'
+import type { KeyStore, StoredKey, StoredServerKey } from '../../src/keys/store.ts'
+import type { BareJid, Domain } from '../../src/xmpp/jid.ts'
+
+export const ROOT = RootSecret.parse('r'.repeat(43))
+export const DOMAIN = 'example.org' as Domain
+
+export function keyStoreInMemory(): KeyStore {
+  const keys = new Map<number, StoredKey>()
+  const servers: StoredServerKey[] = []
+  return {
+    find: async (account) => keys.get(account),
+    put: async (key) => void keys.set(key.account, key),
+    serverKeys: async () => [...servers],
+    addFirstServerKey: async (key) => {
+      if (servers.length === 0) servers.push({ ...key, isCurrent: true })
+    },
+  }
+}
+
+export interface KeysInMemory {
+  readonly keys: Keys
+  readonly store: KeyStore
+  readonly server: ServerKey
+  /** An account registered with this key. */
+  account(jid: string, fingerprint: string | undefined, disabledAt?: number): Account
+}
+
+/** A key directory with a server key, over stores in memory; `at` is its clock. */
+export async function keysInMemory(options: { at?: () => number; policy?: PolicyName } = {}): Promise<KeysInMemory> {
+  const store = keyStoreInMemory()
+  const accounts = new Map<BareJid, Account>()
+  const now = options.at ?? Date.now
+  const server = await ServerKey.open(store, ROOT, { domain: DOMAIN, make: true, now: now() })
+  return {
+    keys: new Keys({
+      store,
+      accounts: { find: async (jid) => accounts.get(jid) },
+      server,
+      now,
+      policy: options.policy ?? 'modern',
+    }),
+    store,
+    server,
+    account: (jid, fingerprint, disabledAt) => {
+      const account: Account = {
+        id: accounts.size + 1,
+        jid: jid as BareJid,
+        isNumber: true,
+        createdAt: 0,
+        disabledAt,
+        delivery: undefined,
+        fingerprint,
+      }
+      accounts.set(account.jid, account)
+      return account
+    },
+  }
+}
