@@ -1,19 +1,27 @@
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, statSync } from 'node:fs'
+import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs'
 import { constants } from 'node:os'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { dirname, join, resolve } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 
 /** Says one line on standard error, which leaves standard output to the program. */
 const say = (text) => process.stderr.write(`${text}\n`)
 
-/** True when node_modules is absent or was installed for another package-lock.json. */
+/**
+ * True when node_modules is absent or was made from another package-lock.json. Times decide quickly; where they do not, what
+ * is installed is compared, since a checkout or a copy may make the lock file look new.
+ */
 function isInstallMissing() {
   const installed = join(root, 'node_modules', '.package-lock.json')
+  const wanted = join(root, 'package-lock.json')
   if (!existsSync(installed)) return true
-  return statSync(installed).mtimeMs < statSync(join(root, 'package-lock.json')).mtimeMs
+  if (statSync(installed).mtimeMs >= statSync(wanted).mtimeMs) return false
+  const has = JSON.parse(readFileSync(installed, 'utf8')).packages
+  return Object.entries(JSON.parse(readFileSync(wanted, 'utf8')).packages).some(
+    ([path, { version, optional }]) => path !== '' && has[path]?.version !== version && !(optional && !has[path]),
+  )
 }
 
 /** Runs `npm ci` when it is needed. Ends the process with 2 when that fails: nothing can run then. */
@@ -58,18 +66,12 @@ export function prepare() {
 }
 
 /**
- * Runs a program until it ends, then ends this process the same way: with its exit code, or by its signal.
- * SIGTERM and SIGHUP are passed on. So is SIGINT, unless it came from a terminal: Ctrl-C there reaches the whole process
- * group, the program included, and a second one would cut its graceful stop short.
+ * Runs a program until it ends, then ends this process with its exit code. Signals are passed on; Ctrl-C on a terminal reaches
+ * the program by itself as well, so it has to bear the same signal twice.
  */
 export function run(command, args, env = process.env) {
   const child = spawn(command, args, { stdio: 'inherit', env })
-  const pass = (signal) => child.kill(signal)
-  process.on('SIGTERM', pass)
-  process.on('SIGHUP', pass)
-  process.on('SIGINT', (signal) => {
-    if (!process.stdin.isTTY) pass(signal)
-  })
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
   child.on('error', (error) => {
     say(`fernruf: ${command} could not be started: ${error.message}`)
     process.exit(2)
@@ -77,17 +79,18 @@ export function run(command, args, env = process.env) {
   child.on('exit', (code, signal) => process.exit(code ?? 128 + constants.signals[signal]))
 }
 
-const isMain = process.argv[1] !== undefined && existsSync(process.argv[1]) && isSameFile(process.argv[1])
-function isSameFile(path) {
-  const [mine, theirs] = [statSync(fileURLToPath(import.meta.url)), statSync(path)]
-  return mine.ino === theirs.ino && mine.dev === theirs.dev
+/** Runs a TypeScript program, in this process when it is recent enough. */
+async function runScript(script, args) {
+  const node = prepare()
+  if (node !== process.execPath) return run(node, [script, ...args])
+  process.argv.splice(1, Number.POSITIVE_INFINITY, script, ...args)
+  await import(pathToFileURL(script).href)
 }
 
-if (isMain) {
+if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === realpathSync(fileURLToPath(import.meta.url))) {
   const [first, ...rest] = process.argv.slice(2)
-  const node = prepare()
-  if (first === '--run') run(node, rest)
-  else if (first === '--dev')
-    run(node, ['--watch-preserve-output', '--watch', join(root, 'src/main.ts'), 'serve', ...rest])
-  else run(node, [join(root, 'src/main.ts'), ...(first === undefined ? [] : [first]), ...rest])
+  const main = join(root, 'src/main.ts')
+  if (first === '--run') await runScript(resolve(rest[0] ?? ''), rest.slice(1))
+  else if (first === '--watch') run(prepare(), ['--watch', '--watch-preserve-output', main, ...rest])
+  else await runScript(main, process.argv.slice(2))
 }

@@ -1,34 +1,436 @@
+import { readFileSync } from 'node:fs'
+import type { Server, Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
+import { BLOCKED_PREFIXES } from './account/phone-number.ts'
+import { Registration } from './account/registration.ts'
+import type { SmsProvider } from './account/sms-provider.ts'
+import { Throttle } from './account/throttle.ts'
+import { Verification } from './account/verification.ts'
+import { CoreAdmin } from './admin.ts'
+import { Clients } from './c2s/c2s.ts'
+import { Sessions } from './c2s/sessions.ts'
 import type { Config } from './config/schema.ts'
 import type { Address } from './config/units.ts'
 import type { Admin } from './contract/admin.ts'
-import { StartError } from './util/start-error.ts'
-import type { Domain } from './xmpp/jid.ts'
+import type { Handlers } from './contract/feature.ts'
+import type { Ports } from './contract/ports.ts'
+import { openCore, openKeys } from './core.ts'
+import { FEATURES } from './features/index.ts'
+import { serveAdmin } from './http/admin-socket.ts'
+import { listenOps } from './http/ops.ts'
+import { Inbox } from './inbox/inbox.ts'
+import { Quota } from './inbox/quota.ts'
+import { Certificates, developmentCertificate } from './net/certificates.ts'
+import { ConnectionCounts, listen, networkOf } from './net/listener.ts'
+import { Rosters } from './roster/roster.ts'
+import { Router } from './router/line.ts'
+import { PresenceStep } from './router/presence.ts'
+import { ConsoleSms } from './sms/console.ts'
+import { WebhookSms } from './sms/webhook.ts'
+import { measured, storeHistogram } from './storage/measured.ts'
+import { MemoryNetwork } from './storage/memory/network.ts'
+import { openStores, type Stores } from './storage/open.ts'
+import { StoreError } from './storage/sql.ts'
+import { SqlVerificationStore } from './storage/verification-store.ts'
+import { Turns } from './stream/connection.ts'
+import { tlsFactsOf } from './stream/tls-facts.ts'
+import { createLogs, type LogOptions } from './telemetry/log.ts'
+import { MetricRegistry } from './telemetry/metrics.ts'
+import { RateLimit } from './util/rate-limit.ts'
+import { Wheel } from './util/wheel.ts'
+import type { Domain, Jid } from './xmpp/jid.ts'
+import type { SaslError } from './xmpp/sasl-error.ts'
 
-export interface ListeningAddress {
+const TICK_MS = 100
+const HOUSEKEEPING_MS = 10 * 60_000
+const SOFTWARE = {
+  name: 'Fernruf',
+  version: (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version,
+}
+
+export interface Listening {
   readonly kind: 'starttls' | 'direct_tls' | 'ops'
   readonly address: Address
 }
-
-/** A server that accepts connections. */
 export interface RunningServer {
+  readonly addresses: readonly Listening[]
   readonly domains: readonly Domain[]
-  readonly addresses: readonly ListeningAddress[]
-  /** Of the server's OpenPGP key, upper-case hex. */
+  /** Of the server's OpenPGP key. */
   readonly fingerprint: string
-  /** Settles when it has stopped, with what stopped it when nobody asked. */
-  readonly closed: Promise<Error | undefined>
-  /** Takes over what may change while it runs: certificates and log level. */
+  readonly admin: Admin
+  /** Log level and certificates follow the new config; nothing else does. */
   reload(config: Config): Promise<void>
-  /** Hands every session over, then stops. */
+  /** Graceful: what clients have sent is committed and told before their streams end. */
   close(): Promise<void>
+  /** Settles with the error that stopped the server by itself, never otherwise. */
+  readonly closed: Promise<Error>
+}
+export interface ServerOptions {
+  /** Shared with other servers of this process; then the caller migrates and closes them. */
+  readonly stores?: Stores
+  readonly network?: MemoryNetwork
+  readonly log?: LogOptions['destination']
+  readonly printCode?: (line: string) => void
 }
 
-/** @throws StartError */
-export async function startServer(_config: Config): Promise<RunningServer> {
-  throw new StartError('the server is not put together yet')
+/** What must be taken down again, in reverse order. */
+class Teardown {
+  readonly #steps: (() => unknown)[] = []
+  add(step: () => unknown): void {
+    this.#steps.push(step)
+  }
+  async run(): Promise<void> {
+    for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) await step()
+  }
 }
 
-/** The operator's means without a running server: opens the store itself. @throws StartError */
-export async function openAdmin(_config: Config): Promise<Admin & { close(): Promise<void> }> {
-  throw new StartError('the server is not put together yet')
+/** The whole server, built in the order of its layers. @throws StartError */
+export async function startServer(config: Config, options: ServerOptions = {}): Promise<RunningServer> {
+  const teardown = new Teardown()
+  try {
+    return await start(config, options, teardown)
+  } catch (error) {
+    await teardown.run()
+    throw error
+  }
+}
+
+async function start(config: Config, options: ServerOptions, teardown: Teardown): Promise<RunningServer> {
+  const { limits } = config
+  let router: Router | undefined
+  const core = await openCore(config, {
+    ...(options.stores === undefined ? {} : { stores: options.stores }),
+    onChanged: (jid, what, by) => {
+      router?.views.changed(jid)
+      if (what === 'disabled' || what === 'removed' || what === 'password')
+        router?.end(jid, 'not-authorized', `The account was changed: ${what}.`, by)
+    },
+    onRemoving: async (account) => {
+      const view = await router?.views.load(account.jid)
+      for (const item of view?.roster.values() ?? []) await presence.cancel(account.jid, item)
+    },
+  })
+  teardown.add(() => (options.stores === undefined ? core.stores.close() : undefined))
+  const { domains, root, stores } = core
+  const logs = createLogs({
+    level: config.log.level,
+    format: config.log.format,
+    tagKey: root.derive('log tags'),
+    ...(options.log === undefined ? {} : { destination: options.log }),
+  })
+  const metrics = new MetricRegistry({ process: options.stores === undefined })
+  const m = metrics.build(METRICS)
+  const time = storeHistogram(metrics.registry)
+  const keys = await openKeys(core, config.database === undefined || config.environment === 'development')
+
+  const wheel = new Wheel(TICK_MS)
+  teardown.add(() => wheel.stop())
+  const bus = (options.network ?? new MemoryNetwork()).join()
+  teardown.add(() => bus.close())
+  const { registry } = options.network ?? new MemoryNetwork()
+  const sessions = new Sessions(wheel, limits.session.per_account)
+  const inboxStore = measured(stores.inbox, 'inbox', time)
+  const rosterStore = measured(stores.rosters, 'roster', time)
+  const isUnavailable = (error: unknown) => !(error instanceof StoreError) || error.fault === 'unavailable'
+  const inbox = new Inbox(inboxStore, isUnavailable, wheel, logs.part({ part: 'inbox' }), { kept: (entry) => line.kept(entry) })
+  const quota = new Quota(inboxStore, limits.inbox.open_entries)
+  const served = { domains, services: new Set<Jid>() }
+  const line = new Router({
+    served,
+    registry,
+    sessions,
+    inbox,
+    quota,
+    bus,
+    rosters: rosterStore,
+    log: logs.part({ part: 'router' }),
+    count: (kind, destination) => m.stanzas.inc({ kind, destination }),
+  })
+  router = line
+  const rosters = new Rosters({ store: rosterStore, maxItems: limits.roster.max_items, maxGroups: limits.roster.max_groups })
+  const presence = new PresenceStep({
+    line,
+    registry,
+    views: line.views,
+    rosters,
+    domains,
+    maxDirected: limits.session.directed_presence,
+    log: logs.part({ part: 'presence' }),
+    available: (session, priority, stanza) => sessions.get(session.jid)?.available(priority, stanza),
+  })
+
+  const verification = verificationOf(config, options, core.stores.database, root, (report) => {
+    m.sms.inc({ provider: report.provider, outcome: report.outcome })
+    if (report.outcome !== 'sent') logs.root.warn({ provider: report.provider, outcome: report.outcome }, 'sms not sent')
+  })
+  teardown.add(() => verification.close())
+  const registration = new Registration({
+    modes: new Set(config.account.registration.filter((mode) => mode === 'sms' || mode === 'open')),
+    phones: {
+      countries: config.account.countries === undefined ? undefined : new Set(config.account.countries),
+      blockedPrefixes: BLOCKED_PREFIXES,
+      acceptUnassigned: config.environment === 'development',
+    },
+    accounts: core.accounts,
+    verification,
+    certifier: keys,
+  })
+
+  const serverFeatures = [...new Set(['msgoffline', ...FEATURES.flatMap((f) => f.disco?.server ?? [])])]
+  const ports: Ports = {
+    line,
+    disco: {
+      domains,
+      serverFeatures,
+      accountFeatures: [...new Set(FEATURES.flatMap((f) => f.disco?.account ?? []))],
+      items: [],
+      software: SOFTWARE,
+    },
+    sessions: { end: (account, condition, text, except) => line.end(account, condition, text, except) },
+    views: line.views,
+    registry,
+    accounts: core.accounts,
+    registration,
+    rosters,
+    presence,
+    keys,
+  }
+  const stop = new AbortController()
+  teardown.add(() => stop.abort())
+  const handlers: Handlers[] = []
+  for (const feature of FEATURES) {
+    const section = config.features[feature.name]
+    if (section === false) continue
+    const log = logs.part({ feature: feature.name })
+    handlers.push(await feature.setup({ config: section, metrics: metrics.build(feature.metrics), ports, log, signal: stop.signal }))
+  }
+  line.open(
+    presence,
+    handlers.flatMap((h) => h.iq ?? []),
+    handlers.flatMap((h) => h.hooks ?? []),
+  )
+
+  const certificates = await Certificates.open(
+    config.tls ?? (await developmentCertificate(config.data_dir, config.domains)),
+    logs.part({ part: 'tls' }),
+  )
+  teardown.add(() => certificates.close())
+  const failures = new RateLimit(limits.login.failures_per_address)
+  const elementLimits = (l: Config['limits']['stanza']) => ({
+    maxBytes: l.max_bytes,
+    maxDepth: l.max_depth,
+    maxElements: l.max_elements,
+    maxAttributes: l.max_attributes,
+    maxNamespaces: l.max_namespaces,
+  })
+  const c2sLog = logs.part({ part: 'c2s' })
+  const counts = new ConnectionCounts({
+    total: limits.connections.total,
+    perAddress: limits.connections.per_address,
+    beforeLogin: limits.connections.before_login,
+    beforeLoginPerAddress: limits.connections.before_login_per_address,
+  })
+  const clients = new Clients({
+    context: {
+      turns: new Turns(),
+      wheel,
+      log: c2sLog,
+      domains,
+      closed: (condition) => m.closed.inc({ condition }),
+    },
+    session: {
+      node: bus.node,
+      line,
+      presence,
+      inbox,
+      registry,
+      sessions,
+      nonzas: new Map(handlers.flatMap((h) => h.nonzas ?? []).map((n) => [`${n.name} ${n.ns}`, n])),
+      limits: {
+        resumeMs: limits.session.resume_time,
+        idleMs: limits.stream.idle_timeout,
+        answerMs: limits.stream.answer_timeout,
+        unacknowledged: limits.session.unacknowledged,
+        perAccount: limits.session.per_account,
+      },
+      log: c2sLog,
+      tagOf: logs.accountTag,
+    },
+    counts,
+    features: handlers.flatMap((h) => h.streamFeatures ?? []),
+    negotiation: {
+      sasl: {
+        credentials: measured(stores.accounts, 'account', time),
+        decoys: core.decoys,
+        passwords: core.passwords,
+        bridgeLogin: (certificate, domain) => keys.login(certificate, domain),
+      },
+      limits: { before: elementLimits(limits.stanza_before_login), after: elementLimits(limits.stanza) },
+      loginMs: limits.stream.login_timeout,
+      loginAttempts: limits.login.attempts,
+      mayTry: (ip) => failures.has(networkOf(ip)),
+      tried: (ip, mechanism, outcome) => tried(ip, mechanism, outcome),
+      loggedIn: (account) => c2sLog.info({ account: logs.accountTag(account) }, 'authenticated'),
+    },
+    secure: (raw) => secured(raw, certificates),
+    accountId: async (account) => {
+      const view = await line.views.load(account)
+      return view.account?.disabledAt === undefined ? view.account?.id : undefined
+    },
+    endElsewhere: (jid) => line.end(jid, 'conflict', 'The resource was bound by another stream.', undefined),
+    sessionsOf: async (account) => await registry.of(account),
+  })
+  const tried = (ip: string, mechanism: string, outcome: 'success' | SaslError): void => {
+    const isSuccess = outcome === 'success'
+    m.logins.inc({ mechanism: mechanism === '' ? 'none' : mechanism, outcome: isSuccess ? 'success' : outcome.condition })
+    if (isSuccess) return
+    failures.spend(networkOf(ip))
+    c2sLog.info({ ip, mechanism, condition: outcome.condition }, 'login refused')
+  }
+  metrics.gauge('fernruf_c2s_connections', 'Connections of clients.', () => counts.open)
+  metrics.gauge('fernruf_c2s_sessions', 'Bound sessions, detached ones included.', () => sessions.size)
+
+  const addresses: Listening[] = []
+  const servers: Server[] = []
+  const stopListening = async () => {
+    clients.refuse()
+    await Promise.all(servers.map((s) => new Promise<void>((resolve) => s.close(() => resolve()))))
+  }
+  teardown.add(() => {
+    for (const s of servers) s.close()
+    clients.stop()
+  })
+  for (const kind of ['starttls', 'direct_tls'] as const) {
+    for (const address of config.c2s[kind]) {
+      const server = await listen(address, `c2s.${kind}`, (socket) => clients.accept(socket, kind, address.port === KONTALK_PORT))
+      servers.push(server)
+      addresses.push({ kind, address: boundAddress(server, address) })
+    }
+  }
+  const ops = await listenOps({
+    listen: config.http.ops.listen,
+    maxHeaderBytes: limits.http.max_header,
+    headerTimeoutMs: limits.http.header_timeout,
+    metrics: () => metrics.page(),
+    readiness: [{ name: 'store', check: async () => !inbox.isAway && (await stores.database.query('select 1')).length === 1 }],
+  })
+  teardown.add(() => ops.close())
+  addresses.push({ kind: 'ops', address: ops.address })
+  const admin = new CoreAdmin(core, (account) => sessions.of(account).length)
+  if (options.stores === undefined) {
+    const socket = await serveAdmin(config.data_dir, admin)
+    teardown.add(() => socket.close())
+  }
+  const housekeeping = setInterval(() => {
+    inboxStore.expire(Date.now() - config.inbox.open_for).catch((error: unknown) => logs.root.warn({ err: error }, 'expiry failed'))
+    verification.purge().catch((error: unknown) => logs.root.warn({ err: error }, 'purge failed'))
+  }, HOUSEKEEPING_MS)
+  housekeeping.unref()
+  teardown.add(() => clearInterval(housekeeping))
+
+  return {
+    addresses,
+    domains: config.domains,
+    fingerprint: keys.serverKey().fingerprint,
+    admin,
+    reload: async (next) => {
+      logs.level(next.log.level)
+      await certificates.reload()
+    },
+    close: async () => {
+      const listening = stopListening()
+      await inbox.flush()
+      clients.stop()
+      await listening
+      await inbox.flush()
+      await teardown.run()
+    },
+    closed: new Promise(() => undefined),
+  }
+}
+
+const KONTALK_PORT = 5999
+const METRICS = {
+  closed: { type: 'counter', name: 'fernruf_stream_closed_total', help: 'Streams that ended, by condition.', labels: ['condition'] },
+  logins: {
+    type: 'counter',
+    name: 'fernruf_sasl_attempts_total',
+    help: 'Attempts to log in, by mechanism and outcome.',
+    labels: ['mechanism', 'outcome'],
+  },
+  stanzas: {
+    type: 'counter',
+    name: 'fernruf_route_stanzas_total',
+    help: 'Stanzas routed, by kind and destination.',
+    labels: ['kind', 'destination'],
+  },
+  sms: { type: 'counter', name: 'fernruf_sms_sent_total', help: 'Codes sent, by provider and outcome.', labels: ['provider', 'outcome'] },
+} as const
+
+function boundAddress(server: Server, asked: Address): Address {
+  const bound = server.address()
+  return { host: asked.host, port: typeof bound === 'object' && bound !== null ? bound.port : asked.port }
+}
+
+/** TLS on a raw socket, as a server that asks for a certificate and needs none (kontalk-protocol a.4). */
+function secured(raw: Socket, certificates: Certificates) {
+  const { context, endPointHash } = certificates.identity
+  return new Promise<{ socket: Socket; facts: ReturnType<typeof tlsFactsOf> }>((resolve, reject) => {
+    const socket = new TLSSocket(raw, {
+      isServer: true,
+      secureContext: context,
+      requestCert: true,
+      rejectUnauthorized: false,
+      ALPNProtocols: ['xmpp-client'],
+    })
+    socket.once('error', reject)
+    socket.once('close', () => reject(new Error('closed during the handshake')))
+    socket.once('secure', () => {
+      socket.removeListener('error', reject)
+      socket.on('error', () => undefined)
+      resolve({ socket, facts: tlsFactsOf(socket, endPointHash) })
+    })
+  })
+}
+
+function verificationOf(
+  config: Config,
+  options: ServerOptions,
+  database: Stores['database'],
+  root: { derive(purpose: string): Buffer },
+  report: (report: { readonly provider: string; readonly outcome: string }) => void,
+): Verification {
+  const { registration } = config.limits
+  return new Verification({
+    store: new SqlVerificationStore(database),
+    throttle: new Throttle(root.derive('registration budgets'), registration),
+    provider: providerOf(config, options),
+    key: root.derive('verification codes'),
+    limits: { expiryMs: registration.code_lifetime, maxTries: registration.code_attempts },
+    report,
+  })
+}
+function providerOf(config: Config, options: ServerOptions): SmsProvider {
+  const { sms, environment } = config
+  if (sms?.provider === 'console')
+    return new ConsoleSms({ environment, ...(options.printCode === undefined ? {} : { print: options.printCode }) })
+  if (sms?.provider === 'webhook')
+    return new WebhookSms({ url: sms.url, secret: sms.secret.reveal(), sender: sms.sender, timeoutMs: sms.timeout })
+  // Registration by number is closed then, so nobody ever asks.
+  return { name: 'none', sender: '', send: () => Promise.reject(new Error('no provider')) }
+}
+
+/** Migrates the store of this config; names what was applied. @throws StartError */
+export async function migrateStore(config: Config): Promise<readonly string[]> {
+  const stores = await openStores({ databaseUrl: config.database?.url.reveal(), dataDir: config.data_dir })
+  try {
+    return await stores.migrate()
+  } finally {
+    await stores.close()
+  }
+}
+/** The operator's wishes on a store that no server runs on. @throws StartError */
+export async function openAdmin(config: Config): Promise<Admin & { close(): Promise<void> }> {
+  const core = await openCore(config, { onChanged: () => undefined })
+  return Object.assign(new CoreAdmin(core, undefined), { close: () => core.stores.close() })
 }

@@ -30,6 +30,11 @@ export interface SessionParts {
 }
 export interface SessionLimits {
   readonly resumeMs: number
+  /** Silence after which a client is asked whether it is there. */
+  readonly idleMs: number
+  /** Time to answer that, or an <r/>. */
+  readonly answerMs: number
+  /** Stanzas sent and not acknowledged above which a session counts as slow. */
+  readonly unacknowledged: number
   readonly perAccount: number
-  readonly detachedPerAccount: number
 }

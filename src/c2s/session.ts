@@ -20,11 +20,10 @@ import type { SessionParts } from './parts.ts'
 
 /** Stanzas of a client that may be unsettled before its socket is read no further. */
 const MAX_PENDING = 1_024
-/** Stanzas sent and not acknowledged above which a session counts as slow, whatever its socket says. */
-const MAX_UNACKED = 1_000
+/** Stanzas that wait for a session to have read its log. */
+const MAX_LATER = 1_000
 /** Stanzas other than entries that a session may leave unacknowledged before it is asked. */
 const ASK_AFTER = 5
-const ASK_TIMEOUT_MS = 60_000
 const PING_EVERY_MS = 5_000
 const RETRY_READ_MS = 1_000
 /** The client is told at most this much later than it could be, when it closes while something is unsettled. */
@@ -70,7 +69,8 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
   #pingId: string | undefined
   #pingedAt = Number.NEGATIVE_INFINITY
   #wantsAnswer = false
-  #isWatched = false
+  #wakeAt = Number.POSITIVE_INFINITY
+  #isHeard = true
   #isHeld = false
   #leaving: { readonly until: number } | undefined
   #isOver = false
@@ -86,6 +86,7 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
     this.node = parts.node
     this.ip = wire.ip
     this.#follower = new Follower(this)
+    this.#watch(wire, parts.limits.idleMs)
     this.#register()
   }
   get domain(): Domain {
@@ -102,7 +103,7 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
     const { state } = this.#follower
     if ((state === 'reading' || state === 'stalled') && bareOf(stanza.from) !== this.account && stanza.from !== this.domain) {
       this.#later ??= []
-      if (this.#later.length < MAX_UNACKED) this.#later.push(stanza)
+      if (this.#later.length < MAX_LATER) this.#later.push(stanza)
       else this.#lost(stanza)
       return
     }
@@ -187,6 +188,7 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
     throw new StreamError('not-authorized', 'A bound stream is not restarted.')
   }
   element(raw: RawElement): void {
+    this.#isHeard = true
     if (raw.ns === NS_SM) {
       this.#acknowledgement(raw)
     } else if (raw.ns !== NS_CLIENT) {
@@ -260,7 +262,7 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
     if (this.stream !== undefined) {
       this.#sent.push({ stanza, entry, id })
       if (isEntry || this.#sent.length >= ASK_AFTER) this.#wantsAnswer = true
-      if (this.#wire === undefined && this.#sent.length > MAX_UNACKED * 2) this.#finish()
+      if (this.#wire === undefined && this.#sent.length > this.#parts.limits.unacknowledged * 2) this.#finish()
     } else if (isEntry) {
       this.#sent.push({ stanza, entry, id })
       this.#wantsAnswer = true
@@ -268,7 +270,7 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
     this.#wire?.send(stanza.bytes)
   }
   get #isSlow(): boolean {
-    return this.#wire?.connection.isSlow === true || this.#sent.length >= MAX_UNACKED
+    return this.#wire?.connection.isSlow === true || this.#sent.length >= this.#parts.limits.unacknowledged
   }
   turn(): void {
     const wire = this.#wire
@@ -302,11 +304,13 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
     this.#wantsAnswer = false
     this.#askedAt = now
     this.#askedCount = this.#sent.sent
-    this.#watch(wire, ASK_TIMEOUT_MS)
+    this.#watch(wire, this.#parts.limits.answerMs)
   }
+  /** Sees to it that `elapsed` is called in `ms` at the latest. */
   #watch(wire: Stream, ms: number): void {
-    if (this.#isWatched) return
-    this.#isWatched = true
+    const at = wire.now() + ms
+    if (at >= this.#wakeAt) return
+    this.#wakeAt = at
     wire.wake(ms)
   }
   #answered(): void {
@@ -330,19 +334,19 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
     this.#drainedCheck()
   }
   elapsed(now: number): void {
-    this.#isWatched = false
     const wire = this.#wire
     if (wire === undefined) return
-    if (this.#leaving !== undefined) {
-      wire.connection.touch()
+    const { answerMs, idleMs } = this.#parts.limits
+    this.#wakeAt = Number.POSITIVE_INFINITY
+    if (this.#askedAt !== 0 && now - this.#askedAt >= answerMs) {
+      wire.close(new StreamError('connection-timeout', 'We asked whether somebody is there, and nobody answered.'))
       return
     }
-    if (this.#askedAt !== 0) {
-      if (now - this.#askedAt >= ASK_TIMEOUT_MS) wire.close(new StreamError('connection-timeout', 'A request for acknowledgement was not answered.'))
-      else this.#watch(wire, this.#askedAt + ASK_TIMEOUT_MS - now)
-    } else if (this.#wantsAnswer) {
-      wire.connection.touch()
-    }
+    // Silence is asked about as if something had been sent.
+    if (!this.#isHeard) this.#wantsAnswer = true
+    this.#isHeard = false
+    if (this.#leaving !== undefined || this.#wantsAnswer) wire.connection.touch()
+    this.#watch(wire, this.#askedAt === 0 ? idleMs : this.#askedAt + answerMs - now)
   }
 
   // The log of the account.
@@ -388,7 +392,6 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
     const wire = this.#wire
     if (wire === undefined) return
     this.#leaving = { until: wire.now() + LEAVE_MS }
-    this.#isWatched = false
     this.#watch(wire, LEAVE_MS)
     wire.connection.touch()
   }
@@ -408,7 +411,18 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
     this.#parts.inbox.commitHeld(this.accountId)
     this.#parts.sessions.detached(this)
   }
-  /** The server stops, or the resumption time has passed. */
+  /** The server stops: what is settled is told. */
+  stop(): void {
+    const wire = this.#wire
+    this.#resumable = false
+    if (wire === undefined) {
+      this.#finish()
+      return
+    }
+    if (this.stream !== undefined) wire.send(`<a xmlns='${NS_SM}' h='${this.h % 2 ** 32}'/>`)
+    wire.close(new StreamError('system-shutdown', 'The server stops.'))
+  }
+  /** The resumption time has passed. */
   expire(): void {
     this.#resumable = false
     if (this.#wire === undefined) this.#finish()
@@ -424,7 +438,9 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
       old.handler = GONE
       old.close(new StreamError('conflict', 'The session was resumed on another stream.'))
     }
-    this.#isWatched = false
+    this.#wakeAt = Number.POSITIVE_INFINITY
+    this.#watch(wire, this.#parts.limits.idleMs)
+    this.#isHeard = true
     this.#isHeld = false
     this.#askedAt = 0
     this.#owed = -1

@@ -2,9 +2,10 @@ import type { Feature } from '../contract/feature.ts'
 import preapproval from './rfc6121-preapproval.ts'
 import roster from './rfc6121-roster.ts'
 import disco from './xep0030-disco.ts'
+import register from './xep0077-register.ts'
 import version from './xep0092-version.ts'
 import caps from './xep0115-caps.ts'
 import ping from './xep0199-ping.ts'
 
 /** Every feature the server can offer; the order is the order of handlers within a phase. */
-export const FEATURES: readonly Feature[] = [roster, preapproval, disco, caps, version, ping]
+export const FEATURES: readonly Feature[] = [register, roster, preapproval, disco, caps, version, ping]

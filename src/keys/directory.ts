@@ -56,7 +56,7 @@ export class Keys {
   }
 
   /** The candidate's transferable public key with our certification of its account's user ID, to be stored and given back. */
-  async certify({ ring, jid }: Pick<CandidateKey, 'ring' | 'jid'>): Promise<Buffer> {
+  async certify({ ring, jid }: CandidateKey): Promise<Buffer> {
     return (await this.#server.certify(ring, jid, this.#now())).bytes
   }
 

@@ -19,6 +19,15 @@ export class MetricRegistry {
     return Object.fromEntries(built) as unknown as Built<M>
   }
 
+  /** A gauge that is read when the page is asked for. */
+  gauge(name: `fernruf_${string}`, help: string, read: () => number): void {
+    const gauge: Gauge = new Gauge({ name, help, registers: [this.#registry], collect: () => gauge.set(read()) })
+  }
+  /** For metrics that another part makes. */
+  get registry(): Registry {
+    return this.#registry
+  }
+
   #create({ type, name, help, labels = [], buckets }: MetricSpec): Counter | Gauge | Histogram {
     const common = { name, help, labelNames: [...labels], registers: [this.#registry] }
     if (type === 'counter') return new Counter(common)

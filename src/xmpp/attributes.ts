@@ -1,4 +1,5 @@
 import { decodeValue } from './characters.ts'
+import { equals } from './interned.ts'
 
 /** Bits of an attribute's `flags`: what reading its value takes. */
 export const ENCODED = 1
@@ -55,6 +56,10 @@ export class Attributes {
     const flags = this.flags(i)
     if (flags === 0) return buf.toString('latin1', start, end)
     return (flags & ENCODED) === 0 ? buf.toString('utf8', start, end) : decodeValue(buf, start, end)
+  }
+  /** Whether the value is `text`; false also where finding out would take decoding. */
+  is(text: string, buf: Buffer, unit: number, i: number): boolean {
+    return this.flags(i) === 0 && equals(text, buf, unit + this.valueStart(i), unit + this.valueEnd(i))
   }
   remove(i: number): void {
     this.#marks.splice(i * WIDTH, WIDTH)

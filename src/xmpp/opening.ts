@@ -31,6 +31,10 @@ export class Opening {
   #outer = 0
   /** The default namespace where the content begins. */
   #contentNs = ''
+  // Whoever sends again mostly says the same again: the same string then, and none made.
+  #lastTo = ''
+  #lastFrom = ''
+  #lastLang = ''
   #elements = 0
   #declared = 0
   #nameStart = 0
@@ -78,7 +82,7 @@ export class Opening {
     this.children = []
     this.#elements = 1
     this.#declared = 0
-    const declared = this.#read(buf, unit, depth, limits)
+    const declared = this.#attributes.count > 0 ? this.#read(buf, unit, depth, limits) : undefined
     const contentNs = declared ?? this.root.defaultNs
     const local = this.#nameColon < 0 ? this.#nameStart : this.#nameColon + 1
     this.ns = this.#namespaceOf(buf, unit, contentNs, depth)
@@ -100,13 +104,14 @@ export class Opening {
     let declared: string | undefined
     let prefixed = 0
     for (let i = 0; i < attributes.count; i++) {
-      const start = unit + attributes.start(i)
+      const start = attributes.start(i)
       const colon = attributes.colon(i)
       if (colon < 0) {
-        if (!isXmlns(buf, start, unit + attributes.end(i))) continue
-        declared = this.#declaration(buf, unit, i, limits)
-      } else if (isXmlns(buf, start, unit + colon)) this.#bind(buf, unit, i, depth, limits)
-      else if (!isXml(buf, start, unit + colon)) prefixed++
+        if (attributes.end(i) - start === 5 && isXmlns(buf, unit + start, unit + start + 5)) {
+          declared = this.#declaration(buf, unit, i, limits)
+        }
+      } else if (isXmlns(buf, unit + start, unit + colon)) this.#bind(buf, unit, i, depth, limits)
+      else if (!isXml(buf, unit + start, unit + colon)) prefixed++
     }
     if (prefixed > 0) this.#resolveAttributes(buf, unit, depth)
     return declared
@@ -183,18 +188,28 @@ export class Opening {
     const attributes = this.#attributes
     for (let i = 0; i < attributes.count; i++) {
       const start = unit + attributes.start(i)
-      const end = unit + attributes.end(i)
-      const colon = attributes.colon(i)
-      if (colon >= 0) {
-        if (end - start === 8 && equals('xml:lang', buf, start, end)) this.lang = attributes.value(buf, unit, i)
-        else this.hasOtherAttributes = true
-      } else if (end - start === 2 && equals('to', buf, start, end)) this.to = attributes.value(buf, unit, i)
-      else if (end - start === 2 && equals('id', buf, start, end)) this.id = attributes.value(buf, unit, i)
-      else if (end - start === 4 && equals('from', buf, start, end)) this.from = attributes.value(buf, unit, i)
-      else if (end - start === 4 && equals('type', buf, start, end)) {
+      const length = unit + attributes.end(i) - start
+      // Un-prefixed names of two and four letters; `xml:lang` is the one of eight.
+      if (length === 2 && buf[start] === 0x74 && buf[start + 1] === 0x6f) {
+        this.to = attributes.is(this.#lastTo, buf, unit, i) ? this.#lastTo : attributes.value(buf, unit, i)
+        this.#lastTo = this.to
+      } else if (length === 2 && buf[start] === 0x69 && buf[start + 1] === 0x64) this.id = attributes.value(buf, unit, i)
+      else if (length === 4 && equals('from', buf, start, start + 4)) {
+        this.from = attributes.is(this.#lastFrom, buf, unit, i) ? this.#lastFrom : attributes.value(buf, unit, i)
+        this.#lastFrom = this.from
+      } else if (length === 4 && equals('type', buf, start, start + 4)) {
         const known = knownType(buf, unit + attributes.valueStart(i), unit + attributes.valueEnd(i))
         this.type = known ?? attributes.value(buf, unit, i)
-      } else if (!isXmlns(buf, start, end) || this.#contentNs !== this.root.defaultNs) this.hasOtherAttributes = true
+      } else if (length === 8 && equals('xml:lang', buf, start, start + 8)) {
+        this.lang = attributes.is(this.#lastLang, buf, unit, i) ? this.#lastLang : attributes.value(buf, unit, i)
+        this.#lastLang = this.lang
+      } else if (
+        attributes.colon(i) >= 0 ||
+        this.#contentNs !== this.root.defaultNs ||
+        !isXmlns(buf, start, start + length)
+      ) {
+        this.hasOtherAttributes = true
+      }
     }
   }
   /** The un-namespaced attributes and `xml:lang`. */

@@ -120,12 +120,13 @@ export class Scanner {
     let unit = start
     let p = start + this.#at
     let state = this.#state
+    const classes = CLASS
     if (state === CLOSING) return this.#found(FOOTER, unit, p, CLOSED)
     scanning: while (p < end) {
       let c = buf[p] as number
       switch (state) {
         case TEXT:
-          while (((CLASS[c] as number) & TEXT_STOP) === 0) {
+          while (((classes[c] as number) & TEXT_STOP) === 0) {
             if (++p === end) break scanning
             c = buf[p] as number
           }
@@ -154,7 +155,7 @@ export class Scanner {
           } else throw badCharacter()
           break
         case TAG:
-          if (((CLASS[c] as number) & NAME_START) !== 0 || c >= 0x80) {
+          if (((classes[c] as number) & NAME_START) !== 0 || c >= 0x80) {
             if (this.#depth >= limits.maxDepth) throw tooMuch('elements nested too deep')
             this.#nameStart = p - unit
             this.#nameColon = -1
@@ -186,7 +187,7 @@ export class Scanner {
           } else throw malformed()
           break
         case START_NAME:
-          while (((CLASS[c] as number) & NAME) !== 0) {
+          while (((classes[c] as number) & NAME) !== 0) {
             if (++p === end) break scanning
             c = buf[p] as number
           }
@@ -204,7 +205,7 @@ export class Scanner {
           break
         case IN_TAG:
         case BEFORE_ATTRIBUTE:
-          if (((CLASS[c] as number) & SPACE) !== 0) {
+          if (((classes[c] as number) & SPACE) !== 0) {
             if (c === CR) this.opening.canonical = false
             p++
             state = BEFORE_ATTRIBUTE
@@ -230,7 +231,7 @@ export class Scanner {
           }
           break
         case ATTRIBUTE_NAME:
-          while (((CLASS[c] as number) & NAME) !== 0) {
+          while (((classes[c] as number) & NAME) !== 0) {
             if (++p === end) break scanning
             c = buf[p] as number
           }
@@ -245,7 +246,7 @@ export class Scanner {
           break
         case AFTER_ATTRIBUTE_NAME:
           if (c === EQUALS) state = BEFORE_VALUE
-          else if (((CLASS[c] as number) & SPACE) === 0) throw malformed()
+          else if (((classes[c] as number) & SPACE) === 0) throw malformed()
           p++
           break
         case BEFORE_VALUE:
@@ -255,10 +256,10 @@ export class Scanner {
             this.#valueStart = p - unit
             this.#flags = 0
             state = VALUE
-          } else if (((CLASS[c] as number) & SPACE) === 0) throw malformed()
+          } else if (((classes[c] as number) & SPACE) === 0) throw malformed()
           break
         case VALUE:
-          while (((CLASS[c] as number) & VALUE_STOP) === 0) {
+          while (((classes[c] as number) & VALUE_STOP) === 0) {
             if (++p === end) break scanning
             c = buf[p] as number
           }
@@ -336,12 +337,12 @@ export class Scanner {
             }
             this.#run = p - unit
             state = TEXT
-          } else if (((CLASS[c] as number) & SPACE) === 0)
+          } else if (((classes[c] as number) & SPACE) === 0)
             throw new StreamError('not-well-formed', 'mismatched end tag')
           else if (c === CR) this.opening.canonical = false
           break
         case CDATA:
-          while (((CLASS[c] as number) & TEXT_STOP) === 0) {
+          while (((classes[c] as number) & TEXT_STOP) === 0) {
             if (++p === end) break scanning
             c = buf[p] as number
           }
@@ -359,7 +360,7 @@ export class Scanner {
           break
         case OUTSIDE:
         case CLOSED:
-          if (((CLASS[c] as number) & SPACE) !== 0) {
+          if (((classes[c] as number) & SPACE) !== 0) {
             p++
             unit = p
             if (!this.#restarted) this.#mayDeclare = false

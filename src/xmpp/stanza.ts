@@ -16,7 +16,13 @@ interface Fields<K extends Kind> {
   readonly lang?: string | undefined
 }
 const NOTHING = Buffer.alloc(0)
-const ESCAPES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', "'": '&apos;', '"': '&quot;' }
+const ESCAPES: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  "'": '&apos;',
+  '"': '&quot;',
+}
 const SPECIAL = /[&<>'"\t\n\r]/g
 /** True when the text may stand in an attribute as it is: printable ASCII without markup, the case of nearly every address and id. */
 function isPlain(text: string): boolean {
@@ -32,7 +38,8 @@ function escapeAttribute(text: string): string {
 
 /** The type a stanza has when it names none (RFC 6121 §4.7.1, §5.2.2); '' for available presence. */
 export function typeOf(kind: Kind, type: string | undefined): string {
-  if (kind === 'message') return type === 'chat' || type === 'error' || type === 'groupchat' || type === 'headline' ? type : 'normal'
+  if (kind === 'message')
+    return type === 'chat' || type === 'error' || type === 'groupchat' || type === 'headline' ? type : 'normal'
   return type ?? ''
 }
 
@@ -53,7 +60,12 @@ export class Stanza<K extends Kind = Kind> {
   #children: readonly QName[]
   #bytes: Buffer | undefined
 
-  private constructor(fields: Fields<K>, content: Buffer | undefined, source: RawElement | Element | undefined, children: readonly QName[]) {
+  private constructor(
+    fields: Fields<K>,
+    content: Buffer | undefined,
+    source: RawElement | Element | undefined,
+    children: readonly QName[],
+  ) {
     this.kind = fields.kind
     this.type = fields.type
     this.id = fields.id
@@ -72,7 +84,10 @@ export class Stanza<K extends Kind = Kind> {
   }
 
   /** From payloads built here. */
-  static of<K extends Kind>(fields: Omit<Fields<K>, 'id'> & { readonly id?: string | undefined }, ...children: readonly (Element | string)[]): Stanza<K> {
+  static of<K extends Kind>(
+    fields: Omit<Fields<K>, 'id'> & { readonly id?: string | undefined },
+    ...children: readonly (Element | string)[]
+  ): Stanza<K> {
     const tree = el(fields.kind, NS_CLIENT, {}, ...children)
     const names = children.filter((c): c is Element => typeof c !== 'string')
     return new Stanza({ ...fields, id: fields.id }, children.length === 0 ? NOTHING : undefined, tree, names)
@@ -106,7 +121,9 @@ export class Stanza<K extends Kind = Kind> {
   }
   /** What stands between the tags, canonical XML for a stream whose default namespace is `jabber:client`. */
   get content(): Buffer {
-    this.#content ??= Buffer.from(this.element.children.map((c) => (typeof c === 'string' ? escapeText(c) : serialize(c, NS_CLIENT))).join(''))
+    this.#content ??= Buffer.from(
+      this.element.children.map((c) => (typeof c === 'string' ? escapeText(c) : serialize(c, NS_CLIENT))).join(''),
+    )
     return this.#content
   }
   /** The whole stanza as it leaves on a client stream; made once however many sessions it goes to. */
@@ -126,14 +143,28 @@ export class Stanza<K extends Kind = Kind> {
     return Buffer.concat([Buffer.from(`${head}>`), content, Buffer.from(`</${this.kind}>`)])
   }
   /** The same stanza with other addresses or type; content is shared. */
-  with(change: { readonly to?: Jid | undefined; readonly from?: Jid; readonly type?: string; readonly id?: string }): Stanza<K> {
-    const fields = { kind: this.kind, type: this.type, id: this.id, from: this.from, to: this.to, lang: this.lang, ...change }
+  with(change: {
+    readonly to?: Jid | undefined
+    readonly from?: Jid
+    readonly type?: string
+    readonly id?: string
+  }): Stanza<K> {
+    const fields = {
+      kind: this.kind,
+      type: this.type,
+      id: this.id,
+      from: this.from,
+      to: this.to,
+      lang: this.lang,
+      ...change,
+    }
     return new Stanza(fields, this.#content, this.#source, this.#children)
   }
   /** The same stanza with one payload more, at the end. */
   adding(payload: Element): Stanza<K> {
     const content = Buffer.concat([this.content, Buffer.from(serialize(payload, NS_CLIENT))])
-    const source = this.#source === undefined ? undefined : { ...this.element, children: [...this.element.children, payload] }
+    const source =
+      this.#source === undefined ? undefined : { ...this.element, children: [...this.element.children, payload] }
     return new Stanza(this, content, source, [...this.#children, payload])
   }
 }
@@ -158,7 +189,13 @@ function bareAsJid(j: Jid): Jid {
 /** RFC 6120 §8.3: the same kind of stanza back to its sender, with the request's payload echoed for an iq (Kontalk's clients were tested so). */
 export function errorReply<K extends Kind>(stanza: Stanza<K>, error: StanzaError, from?: Jid): Stanza<K> {
   const echoed = stanza.kind === 'iq' ? stanza.element.children.filter((c) => typeof c !== 'string') : []
-  const fields = { kind: stanza.kind, type: 'error', id: stanza.id, from: from ?? stanza.to ?? bareAsJid(stanza.from), to: stanza.from }
+  const fields = {
+    kind: stanza.kind,
+    type: 'error',
+    id: stanza.id,
+    from: from ?? stanza.to ?? bareAsJid(stanza.from),
+    to: stanza.from,
+  }
   return Stanza.of<K>(fields, ...echoed, errorElement(error))
 }
 export function errorElement(error: StanzaError): Element {
@@ -170,7 +207,9 @@ export function errorElement(error: StanzaError): Element {
 /** Reads a received error; undefined when the stanza carries none that RFC 6120 §8.3 knows. */
 export function conditionOf(stanza: Stanza): Condition | undefined {
   const error = stanza.payload('error', NS_CLIENT)
-  const name = error?.children.find((c): c is Element => typeof c !== 'string' && c.ns === NS_STANZA_ERRORS && c.name in CONDITIONS)
+  const name = error?.children.find(
+    (c): c is Element => typeof c !== 'string' && c.ns === NS_STANZA_ERRORS && c.name in CONDITIONS,
+  )
   return name?.name as Condition | undefined
 }
 /** The text of a payload, '' when absent. */

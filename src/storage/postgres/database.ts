@@ -72,8 +72,8 @@ export class PostgresDatabase implements Database {
     return this.#lend((client) => this.#transact(client, work))
   }
 
-  close(): Promise<void> {
-    return this.#pool.end()
+  async close(): Promise<void> {
+    if (!this.#pool.ending) await this.#pool.end()
   }
 
   /** Lends a connection, which goes back to the pool unless it is broken; collisions with others are tried again. */

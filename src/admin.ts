@@ -1,0 +1,101 @@
+import { AccountError } from './account/accounts.ts'
+import { PasswordError } from './account/password.ts'
+import type { Account } from './account/store.ts'
+import { type AccountSummary, type Admin, AdminError, type ServerKey as ServerKeySummary } from './contract/admin.ts'
+import type { Core } from './core.ts'
+import { openKeys } from './core.ts'
+import { type BareJid, isFull, localOf, parseJid } from './xmpp/jid.ts'
+
+/** The operator's wishes, done on the store; `sessions` counts an account's where a server runs. */
+export class CoreAdmin implements Admin {
+  readonly #core: Core
+  readonly #sessions: ((account: BareJid) => number) | undefined
+
+  constructor(core: Core, sessions: ((account: BareJid) => number) | undefined) {
+    this.#core = core
+    this.#sessions = sessions
+  }
+
+  async addAccount(jid: string, password: string): Promise<void> {
+    const bare = accountJid(jid)
+    await told(bare, () => this.#core.accounts.create({ jid: bare, naming: 'chosen', password }))
+  }
+  async listAccounts(after: string | undefined, limit: number): Promise<readonly AccountSummary[]> {
+    const found: AccountSummary[] = []
+    const from = after === undefined ? undefined : parseJid(after)
+    for (const domain of [...this.#core.domains].sort()) {
+      if (found.length >= limit) break
+      if (from !== undefined && !from.endsWith(`@${domain}`) && domain < from.slice(from.indexOf('@') + 1)) continue
+      const start = from?.endsWith(`@${domain}`) === true ? from : ''
+      const accounts = await this.#core.accounts.list(domain, start, limit - found.length)
+      found.push(...accounts.map((account) => this.#summary(account)))
+    }
+    return found
+  }
+  async showAccount(jid: string): Promise<AccountSummary> {
+    const bare = accountJid(jid)
+    return this.#summary(await told(bare, () => this.#core.accounts.show(bare)))
+  }
+  async setDisabled(jid: string, disabled: boolean): Promise<void> {
+    const bare = accountJid(jid)
+    await told(bare, () => (disabled ? this.#core.accounts.disable(bare) : this.#core.accounts.enable(bare)))
+  }
+  async setPassword(jid: string, password: string): Promise<void> {
+    const bare = accountJid(jid)
+    await told(bare, () => this.#core.accounts.setPassword(bare, password))
+  }
+  async deleteAccount(jid: string): Promise<void> {
+    const bare = accountJid(jid)
+    await told(bare, () => this.#core.accounts.remove(bare))
+  }
+  async serverKey(): Promise<ServerKeySummary | undefined> {
+    const current = (await this.#core.keyStore.serverKeys()).find((key) => key.isCurrent)
+    if (current === undefined) return undefined
+    const { fingerprint, createdAt } = current
+    return { fingerprint, createdAt, userId: `server@${this.#core.config.domains[0]}` }
+  }
+  async initServerKey(): Promise<ServerKeySummary> {
+    await openKeys(this.#core, true)
+    return (await this.serverKey()) as ServerKeySummary
+  }
+
+  #summary({ jid, isNumber, createdAt, disabledAt, fingerprint }: Account): AccountSummary {
+    const isDisabled = disabledAt !== undefined
+    return { jid, isNumber, createdAt, isDisabled, fingerprint, sessions: this.#sessions?.(jid) }
+  }
+}
+
+function accountJid(text: string): BareJid {
+  const jid = parseJid(text)
+  if (jid === undefined || isFull(jid) || localOf(jid) === undefined)
+    throw new AdminError('invalid', `${text} is no account's address (name@domain)`)
+  return jid as BareJid
+}
+
+const ACCOUNT_TEXTS: Readonly<Record<AccountError['fault'], string>> = {
+  malformed: 'is no name an account may have',
+  foreign: 'is of a domain that is not served here',
+  reserved: 'looks like the name of a number account; those are made by registration only',
+  taken: 'exists already',
+  unknown: 'does not exist',
+}
+const PASSWORD_TEXTS: Readonly<Record<PasswordError['fault'], string>> = {
+  'too-short': 'the password is too short',
+  'too-long': 'the password is too long',
+  'not-allowed': 'the password has characters that are not allowed',
+  busy: 'too busy, try again',
+}
+/** @throws AdminError in the operator's words */
+async function told<T>(jid: BareJid, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (cause) {
+    if (cause instanceof AccountError) {
+      const fault = cause.fault === 'unknown' ? 'not-found' : cause.fault === 'taken' ? 'exists' : 'invalid'
+      throw new AdminError(fault, `${jid} ${ACCOUNT_TEXTS[cause.fault]}`, { cause })
+    }
+    if (cause instanceof PasswordError)
+      throw new AdminError(cause.fault === 'busy' ? 'unavailable' : 'invalid', PASSWORD_TEXTS[cause.fault], { cause })
+    throw cause
+  }
+}

@@ -1,0 +1,138 @@
+import { randomBytes } from 'node:crypto'
+import type { Socket } from 'node:net'
+import type { StreamFeature } from '../contract/handler.ts'
+import { type ConnectionCounts, networkOf } from '../net/listener.ts'
+import { Negotiation, type NegotiationParts, type TlsFacts } from '../stream/negotiate.ts'
+import { Stream, type StreamContext } from '../stream/stream.ts'
+import { type BareJid, type FullJid, fullJid, prepareResource } from '../xmpp/jid.ts'
+import { StanzaError } from '../xmpp/stanza-error.ts'
+import { StreamError } from '../xmpp/stream-error.ts'
+import type { SessionParts } from './parts.ts'
+import { ClientSession, readCount } from './session.ts'
+
+export interface ClientParts {
+  readonly context: StreamContext
+  readonly session: SessionParts
+  readonly counts: ConnectionCounts
+  readonly features: readonly StreamFeature[]
+  readonly negotiation: Omit<NegotiationParts, 'features' | 'secure' | 'bind' | 'resume' | 'readCount' | 'ended'>
+  readonly secure: (raw: Socket, isGathered: boolean) => Promise<{ readonly socket: Socket; readonly facts: TlsFacts }>
+  /** The account's id; undefined when it does not exist or is disabled. */
+  readonly accountId: (account: BareJid) => Promise<number | undefined>
+  /** Ends a session of that full JID on another node. */
+  readonly endElsewhere: (jid: FullJid, node: string) => void
+  readonly sessionsOf: (account: BareJid) => Promise<readonly { readonly jid: FullJid; readonly node: string }[]>
+}
+
+/** Clients' connections, from the socket to a bound session. */
+export class Clients {
+  readonly #parts: ClientParts
+  readonly #streams = new Set<Stream>()
+  #isStopping = false
+
+  constructor(parts: ClientParts) {
+    this.#parts = parts
+  }
+  get size(): number {
+    return this.#streams.size
+  }
+
+  /** A new connection. `isGathered`: every client of this listener may be an old Java one (see net/). */
+  accept(socket: Socket, kind: 'starttls' | 'direct_tls', isGathered: boolean): void {
+    const ip = socket.remoteAddress ?? ''
+    const network = networkOf(ip)
+    if (this.#isStopping || !this.#parts.counts.enter(network)) {
+      socket.destroy()
+      return
+    }
+    let isSettled = false
+    const settle = () => {
+      if (!isSettled) this.#parts.counts.settled(network)
+      isSettled = true
+    }
+    socket.once('close', () => {
+      settle()
+      this.#parts.counts.left(network)
+    })
+    const secure = (raw: Socket) => this.#parts.secure(raw, isGathered)
+    if (kind === 'starttls') {
+      this.#open(socket, ip, secure, undefined, settle)
+      return
+    }
+    // The handshake is bounded like all that precedes a login.
+    const deadline = setTimeout(() => socket.destroy(), this.#parts.negotiation.loginMs)
+    secure(socket)
+      .then(
+        ({ socket: secured, facts }) => this.#open(secured, ip, secure, facts, settle),
+        () => socket.destroy(),
+      )
+      .finally(() => clearTimeout(deadline))
+  }
+  #open(socket: Socket, ip: string, secure: NegotiationParts['secure'], facts: TlsFacts | undefined, settle: () => void): void {
+    const parts: NegotiationParts = {
+      ...this.#parts.negotiation,
+      features: this.#parts.features,
+      secure,
+      bind: (stream, account, resource) => this.#bind(stream, account, resource),
+      resume: (stream, account, previd, h) => this.#resume(stream, account, previd, h),
+      readCount,
+      ended: settle,
+    }
+    const stream: Stream = new Stream(this.#parts.context, socket, ip, parts.limits.before, (s) => new Negotiation(s, parts, facts))
+    this.#streams.add(stream)
+    socket.once('close', () => this.#streams.delete(stream))
+  }
+
+  /** RFC 6120 §7. A resource that is bound already goes to the newcomer (§7.7.2.2). @throws StanzaError */
+  async #bind(stream: Stream, account: BareJid, asked: string | undefined): Promise<{ jid: string; handler: ClientSession }> {
+    const { session: parts, accountId, sessionsOf, endElsewhere } = this.#parts
+    const resource = asked === undefined || asked === '' ? randomBytes(12).toString('base64url') : prepareResource(asked)
+    if (resource === undefined) throw new StanzaError('bad-request', { text: 'This resource cannot be.' })
+    const id = await accountId(account)
+    // Between login and binding the account may have gone.
+    if (id === undefined) throw new StanzaError('not-allowed', { text: 'This account is not there any more.' })
+    const jid = fullJid(account, resource)
+    const others = await sessionsOf(account)
+    const elsewhere = others.find((s) => s.jid === jid && s.node !== parts.node)
+    if (elsewhere !== undefined) endElsewhere(jid, elsewhere.node)
+    parts.sessions.get(jid)?.end('conflict', 'The resource was bound by another stream.')
+    if (others.filter((s) => s.jid !== jid).length >= parts.limits.perAccount)
+      throw new StanzaError('resource-constraint', { text: 'Too many sessions of this account.' })
+    if (stream.connection.isGone) throw new StanzaError('not-allowed')
+    const session = new ClientSession(parts, stream, jid, id)
+    parts.sessions.add(session)
+    return { jid, handler: session }
+  }
+
+  /** XEP-0198 §5. A session of another node cannot be taken over yet: the client binds anew and nothing that is kept is lost. */
+  async #resume(
+    stream: Stream,
+    account: BareJid,
+    previd: string,
+    h: number,
+  ): Promise<{ handler: ClientSession } | { lost: number | undefined }> {
+    const { sessions, inbox } = this.#parts.session
+    const session = sessions.resumable(previd, account)
+    if (session === undefined) {
+      const name = Buffer.from(previd, 'base64url')
+      return { lost: name.length === 16 ? await inbox.lastSettled(name) : undefined }
+    }
+    // What it has sent is settled first where that takes a moment only, so that `h` tells all of it.
+    if (!session.isSettled) await inbox.flush()
+    if (stream.connection.isGone || sessions.resumable(previd, account) !== session) return { lost: undefined }
+    sessions.attached(session)
+    session.resume(stream, h)
+    return { handler: session }
+  }
+
+  /** From now on nobody new is let in. */
+  refuse(): void {
+    this.#isStopping = true
+  }
+  /** Ends all streams; sessions are told first what is settled. */
+  stop(): void {
+    this.#isStopping = true
+    for (const session of [...this.#parts.session.sessions]) session.stop()
+    for (const stream of this.#streams) stream.close(new StreamError('system-shutdown', 'The server stops.'))
+  }
+}

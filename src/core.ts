@@ -1,0 +1,89 @@
+import { join } from 'node:path'
+import { type AccountChange, Accounts } from './account/accounts.ts'
+import { DecoySecrets } from './account/decoy-secrets.ts'
+import { PASSWORD_DEFAULTS, Passwords } from './account/password.ts'
+import { RootSecret, RootSecretError } from './account/root-secret.ts'
+import type { Account } from './account/store.ts'
+import type { Config } from './config/schema.ts'
+import { Keys } from './keys/directory.ts'
+import { ServerKey, ServerKeyError } from './keys/server-key.ts'
+import { SqlKeyStore } from './storage/key-store.ts'
+import { openStores, type Stores } from './storage/open.ts'
+import { StartError } from './util/start-error.ts'
+import type { BareJid, Domain, FullJid } from './xmpp/jid.ts'
+
+/** Told of every change of an account; `by` is the session that asked for it. */
+export type OnAccountChanged = (jid: BareJid, what: AccountChange, by: FullJid | undefined) => void | Promise<void>
+
+/** What both the running server and the command line on a store without one stand on. */
+export interface Core {
+  readonly config: Config
+  readonly stores: Stores
+  readonly root: RootSecret
+  readonly passwords: Passwords
+  readonly decoys: DecoySecrets
+  readonly accounts: Accounts
+  readonly keyStore: SqlKeyStore
+  readonly domains: ReadonlySet<Domain>
+}
+
+/** Opens store and root secret. @throws StartError */
+export async function openCore(
+  config: Config,
+  parts: {
+    /** Absent: opened and migrated by the config. */
+    readonly stores?: Stores
+    readonly onChanged: OnAccountChanged
+    readonly onRemoving?: (account: Account) => void | Promise<void>
+  },
+): Promise<Core> {
+  const stores = parts.stores ?? (await openStores({ databaseUrl: config.database?.url.reveal(), dataDir: config.data_dir }))
+  try {
+    const isEmbedded = config.database === undefined
+    if (parts.stores === undefined && isEmbedded) await stores.migrate()
+    const root = await openRoot(config, isEmbedded)
+    const passwords = new Passwords({ ...PASSWORD_DEFAULTS, maxWaiting: config.limits.login.checks })
+    const domains: ReadonlySet<Domain> = new Set(config.domains)
+    const accounts = new Accounts({
+      store: stores.accounts,
+      passwords,
+      domains,
+      onChanged: (jid, what, by) => parts.onChanged(jid, what, by),
+      ...(parts.onRemoving === undefined ? {} : { onRemoving: parts.onRemoving }),
+    })
+    const decoys = new DecoySecrets(root.derive('scram decoys'), PASSWORD_DEFAULTS.iterations)
+    return { config, stores, root, passwords, decoys, accounts, keyStore: new SqlKeyStore(stores.database), domains }
+  } catch (error) {
+    if (parts.stores === undefined) await stores.close()
+    throw error
+  }
+}
+
+async function openRoot(config: Config, isEmbedded: boolean): Promise<RootSecret> {
+  const path = config.secret_file ?? join(config.data_dir, 'secret')
+  try {
+    return await RootSecret.open(path, { make: isEmbedded && config.secret_file === undefined })
+  } catch (error) {
+    if (!(error instanceof RootSecretError)) throw error
+    if (error.fault === 'missing' && config.secret_file === undefined)
+      throw new StartError('With a database of its own the server needs secret_file, the same on every node.')
+    throw new StartError(`secret_file: ${path} is ${error.fault.replace('-', ' ')}`, { cause: error })
+  }
+}
+
+/** The server's OpenPGP key and the directory above it. @throws StartError */
+export async function openKeys(core: Core, make: boolean): Promise<Keys> {
+  const [domain] = core.config.domains
+  try {
+    const server = await ServerKey.open(core.keyStore, core.root, { domain, make, now: Date.now() })
+    return new Keys({ store: core.keyStore, accounts: core.stores.accounts, server })
+  } catch (error) {
+    if (!(error instanceof ServerKeyError)) throw error
+    throw new StartError(
+      error.fault === 'missing'
+        ? 'There is no OpenPGP key of the server yet; make it with: fernruf key init'
+        : 'The OpenPGP key of the server was sealed by another root secret; is secret_file the right one?',
+      { cause: error },
+    )
+  }
+}
