@@ -423,6 +423,19 @@ test('a broadcast asks the registry once per contact and loads no view of those 
   assert.equal(world.views.peek(bare('friend0')), undefined)
 })
 
+test('an account that is removed takes leave of its contacts', async () => {
+  const world = new PresenceWorld()
+  await world.befriendOnline()
+  const [romeo, juliet] = world.couple
+  await world.arrives('subscribe', 'x@example.net', ROMEO)
+  const { roster } = await world.views.load(bare('romeo'))
+  for (const item of roster.values()) await world.step.cancel(bare('romeo'), item)
+  await world.quiet()
+  assert.equal(await world.item('juliet', 'romeo'), 'none')
+  assert.equal(juliet.taken().at(-1), `<presence to='${JULIET}' from='${romeo.jid}' type='unavailable'/>`)
+  assert.deepEqual(world.remote, [`<presence to='x@example.net' from='${ROMEO}' type='unsubscribed'/>`])
+})
+
 test('a failing store is told to the client, and the next stanza is served', async () => {
   const world = new PresenceWorld()
   const romeo = await world.available('romeo', 'r')
