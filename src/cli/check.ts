@@ -3,14 +3,14 @@ import { dirname, resolve } from 'node:path'
 import { RootSecret, RootSecretError } from '../account/root-secret.ts'
 import { type Config, unbuiltSections } from '../config/schema.ts'
 import { isAnswered, socketPath } from '../http/admin-socket.ts'
-import { StoreError } from '../storage/sql.ts'
+import { openStores } from '../storage/open.ts'
+import { type Database, StoreError } from '../storage/sql.ts'
 import { StartError } from '../util/start-error.ts'
 import type { Call, Command, ExitCode } from './args.ts'
 import { checkDns, checkGateway, checkPorts } from './check-net.ts'
 import { checkTls } from './check-tls.ts'
 import { configFile, configOf } from './context.ts'
 import { type Finding, fault, ok, reasonOf, warning } from './finding.ts'
-import { openDatabase } from './store.ts'
 
 /** Node's security release of October 2026. */
 const SAFE_NODE = [24, 22, 1] as const
@@ -133,6 +133,12 @@ async function checkStore(config: Config): Promise<Finding[]> {
     const cause = error instanceof StoreError ? error.cause : error
     return [fault(`database.url: the database does not answer (${reasonOf(cause)})`)]
   }
+}
+
+/** The database as it is, without migrations. @throws StartError */
+async function openDatabase(config: Config): Promise<Database> {
+  const url = config.database?.url.reveal()
+  return (await openStores({ databaseUrl: url, dataDir: config.data_dir, connections: 1 })).database
 }
 
 const migrationsOf = (dialect: string): string[] =>

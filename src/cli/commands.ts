@@ -1,24 +1,18 @@
-import { migrate } from '../storage/migrate.ts'
+import { migrateStore } from '../server.ts'
 import { ACCOUNT_COMMANDS } from './account.ts'
 import type { Command } from './args.ts'
 import { CHECK } from './check.ts'
 import { configOf } from './context.ts'
 import { KEY_COMMANDS } from './key.ts'
 import { SERVE } from './serve.ts'
-import { openDatabase } from './store.ts'
 
 const MIGRATE: Command = {
   usage: 'migrate',
   help: 'brings the store to this version',
   run: async (call) => {
-    const database = await openDatabase(configOf(call))
-    try {
-      const applied = await migrate(database)
-      call.print(applied.length === 0 ? 'nothing to do' : `applied ${applied.join(', ')}`)
-      return 0
-    } finally {
-      await database.close()
-    }
+    const applied = await migrateStore(configOf(call))
+    call.print(applied.length === 0 ? 'nothing to do' : `applied ${applied.join(', ')}`)
+    return 0
   },
 }
 
