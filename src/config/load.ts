@@ -41,7 +41,7 @@ export function loadConfig(
   const value: unknown = document.toJS() ?? {}
   if (!isSection(value))
     throw new ConfigError([tell({ path: [], message: 'expected sections such as domain: example.org' })])
-  const raw = value
+  const raw = withoutEmpty(value)
   const schema = configSchema(features)
   const overlays = overlaysOf(env, new Set(Object.keys(schema.in.shape)))
   const early = overlays.flatMap((overlay) => put(raw, overlay.path, overlay.value, overlay.source))
@@ -68,6 +68,12 @@ const reasonOf = (error: unknown): string =>
   error instanceof Error && 'code' in error ? String(error.code) : String(error)
 const isSection = (value: unknown): value is Section =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** A key with nothing behind it, such as a section of remarks only, is as good as absent. */
+function withoutEmpty(section: Section): Section {
+  const kept = Object.entries(section).filter(([, value]) => value !== null)
+  return Object.fromEntries(kept.map(([key, value]) => [key, isSection(value) ? withoutEmpty(value) : value]))
+}
 
 interface Overlay {
   readonly source: string

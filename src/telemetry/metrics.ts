@@ -6,11 +6,11 @@ export type Built<M extends Metrics> = FeatureContext<unknown, M, never>['metric
 
 /** The one registry, made by server.ts and passed on; nothing registers on import. */
 export class MetricRegistry {
-  readonly registry = new Registry()
+  readonly #registry = new Registry()
 
   /** @param process adds memory, CPU, event-loop delay and garbage collection of this process */
   constructor(options: { readonly process: boolean }) {
-    if (options.process) collectDefaultMetrics({ register: this.registry, prefix: 'fernruf_' })
+    if (options.process) collectDefaultMetrics({ register: this.#registry, prefix: 'fernruf_' })
   }
 
   /** Creates and registers one metric for each spec. @throws Error when a name is taken */
@@ -21,15 +21,15 @@ export class MetricRegistry {
 
   /** A gauge that is read when the page is asked for. */
   gauge(name: `fernruf_${string}`, help: string, read: () => number): void {
-    const gauge: Gauge = new Gauge({ name, help, registers: [this.registry], collect: () => gauge.set(read()) })
+    const gauge: Gauge = new Gauge({ name, help, registers: [this.#registry], collect: () => gauge.set(read()) })
   }
   /** For metrics that another part makes. */
   get registry(): Registry {
-    return this.registry
+    return this.#registry
   }
 
   #create({ type, name, help, labels = [], buckets }: MetricSpec): Counter | Gauge | Histogram {
-    const common = { name, help, labelNames: [...labels], registers: [this.registry] }
+    const common = { name, help, labelNames: [...labels], registers: [this.#registry] }
     if (type === 'counter') return new Counter(common)
     if (type === 'gauge') return new Gauge(common)
     return new Histogram(buckets === undefined ? common : { ...common, buckets: [...buckets] })
@@ -37,6 +37,6 @@ export class MetricRegistry {
 
   /** The page for Prometheus, with its content type. */
   async page(): Promise<{ readonly type: string; readonly text: string }> {
-    return { type: this.registry.contentType, text: await this.registry.metrics() }
+    return { type: this.#registry.contentType, text: await this.#registry.metrics() }
   }
 }
