@@ -7,7 +7,7 @@ const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
 
 /** How often something may happen. */
-export interface Allowance {
+interface Allowance {
   readonly hour: number
   readonly day: number
 }
@@ -26,7 +26,7 @@ export interface ThrottleLimits {
   /** Accounts made without a number from one address. */
   readonly accounts: Allowance
 }
-export const THROTTLE_DEFAULTS: ThrottleLimits = {
+const DEFAULTS: ThrottleLimits = {
   number: { hour: 3, day: 6 },
   address: { hour: 10, day: 30 },
   prefix: { hour: 20, day: 100 },
@@ -48,7 +48,7 @@ export class Throttle {
   /** `key`: 32 bytes of the root secret, of their own. */
   constructor(key: Uint8Array, limits: Partial<ThrottleLimits> = {}) {
     this.#key = key
-    this.#limits = { ...THROTTLE_DEFAULTS, ...limits }
+    this.#limits = { ...DEFAULTS, ...limits }
   }
 
   /** Narrowest first: rows that everybody needs are locked last and shortest, and by all in the same order. */

@@ -23,11 +23,12 @@ export interface NewRequest {
   /** Ms since the epoch. */
   readonly expiresAt: number
 }
-/** requested → sent → confirmed | expired | locked. */
-export type RequestState = 'requested' | 'sent' | 'confirmed' | 'expired' | 'locked'
 export type NewAccount = Parameters<AccountStore['create']>[0]
 
-/** Tables `verification` (one row per address) and `budget`. Times are ms since the epoch. */
+/**
+ * Tables `verification` (one row per address: requested → sent → confirmed | expired | locked) and `budget`. Times are ms since
+ * the epoch.
+ */
 export interface VerificationStore {
   /**
    * In one transaction: spends the budgets (all or none), and only then looks whether the account exists; if not, the request

@@ -42,7 +42,7 @@ export interface VerificationLimits {
   /** Longest time a provider may take, while the asker has gone on. */
   readonly sendMs: number
 }
-export const VERIFICATION_DEFAULTS: VerificationLimits = {
+const DEFAULTS: VerificationLimits = {
   expiryMs: 10 * 60_000,
   maxTries: 5,
   answerMs: 8_000,
@@ -96,7 +96,7 @@ export class Verification {
     this.#provider = options.provider
     this.#fallback = options.fallback
     this.#key = options.key
-    this.#limits = { ...VERIFICATION_DEFAULTS, ...options.limits }
+    this.#limits = { ...DEFAULTS, ...options.limits }
     this.#report = options.report ?? (() => undefined)
     this.#now = options.now ?? Date.now
   }

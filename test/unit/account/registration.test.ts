@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
+import { readKey } from 'openpgp'
 import { AccountError } from '../../../src/account/accounts.ts'
 import { PasswordError } from '../../../src/account/password.ts'
 import { RegistrationError } from '../../../src/account/registration.ts'
 import { VerificationError } from '../../../src/account/verification.ts'
 import type { BareJid } from '../../../src/xmpp/jid.ts'
+import { bridgeCertificate, phoneKey } from '../../helpers/bridge-certificate.ts'
+import { keysInMemory } from '../../helpers/keys-in-memory.ts'
 import {
   certificate,
   DOMAIN,
@@ -110,6 +113,23 @@ describe('a code with a key', () => {
     await refuses(withKey(w, wrong(w)), 'wrong-code')
     assert.equal(await w.accounts.find(PHONE_JID), undefined)
   })
+})
+
+test('a real bridge certificate: the key comes back certified and is kept', async (t) => {
+  const { keys, store, server } = await keysInMemory()
+  const w = await world(t, { keys })
+  const phone = await phoneKey(PHONE_JID)
+  await ask(w)
+  const { account, key } = await withKey(w, w.sms.code, bridgeCertificate(phone))
+  assert.equal(account.fingerprint, phone.fingerprint)
+  const ring = await readKey({ binaryKey: key })
+  const signers = ring.users[0]?.otherCertifications.map((c) => c.issuerKeyID.toHex().toUpperCase())
+  assert.deepEqual(signers, [server.fingerprint.slice(-16)])
+  assert.deepEqual(await store.find(account.id), { account: account.id, fingerprint: phone.fingerprint, ring: key })
+  const other = await phoneKey(PHONE_JID)
+  await refuses(withKey(w, w.sms.code, bridgeCertificate(phone, { master: other.master })), 'bad-key')
+  await refuses(withKey(w, w.sms.code, bridgeCertificate(other)), 'taken')
+  await refuses(withKey(w, w.sms.code, Buffer.from('no certificate')), 'bad-key')
 })
 
 describe('a code with a password', () => {

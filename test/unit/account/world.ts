@@ -70,6 +70,8 @@ export interface WorldOptions {
   readonly limits?: Partial<VerificationLimits>
   readonly fallback?: SmsProvider
   readonly countries?: ReadonlySet<string>
+  /** Instead of the fake one. */
+  readonly keys?: Certifier
 }
 
 /** An embedded database in memory for the tests of one file. */
@@ -112,7 +114,7 @@ export async function worldOn(stores: Stores, t: TestContext, options: WorldOpti
     phones: { countries: options.countries, blockedPrefixes: BLOCKED_PREFIXES, acceptUnassigned: false },
     accounts,
     verification,
-    certifier,
+    certifier: options.keys ?? certifier,
   })
   t.after(() => verification.close())
   return { stores, store, clock, changes, reports, sms, certifier, accounts, verification, registration }
