@@ -25,6 +25,8 @@ const MAX_LATER = 1_000
 /** Stanzas other than entries that a session may leave unacknowledged before it is asked. */
 const ASK_AFTER = 5
 const PING_EVERY_MS = 5_000
+/** COMPAT(@xmpp/client 0.14): it miscounts what comes together with <enabled/>, and would acknowledge too much if asked at once. */
+const AFTER_ENABLED_MS = 250
 const RETRY_READ_MS = 1_000
 /** The client is told at most this much later than it could be, when it closes while something is unsettled. */
 const LEAVE_MS = 3_000
@@ -74,6 +76,8 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
   #isHeld = false
   #leaving: { readonly until: number } | undefined
   #isOver = false
+  /** Entries that were sent before XEP-0198 was enabled. */
+  #early: readonly Sent[] = NONE
   /** What came from others while older entries are still being read from the log. */
   #later: Stanza[] | undefined
 
@@ -220,6 +224,10 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
       this.#wire?.connection.touch()
     } else if (raw.name === 'a' && this.stream !== undefined) {
       this.#sent.acknowledge(readCount(raw.element.attrs.h), this.#take)
+      if (this.#askedAt !== 0 && this.#early.length > 0) {
+        for (const sent of this.#early) this.#take(sent)
+        this.#early = NONE
+      }
       this.#answered()
     } else if (raw.name === 'enable') {
       this.#enable(raw)
@@ -239,9 +247,13 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
     this.stream = randomBytes(16)
     this.#base = this.#progress.received
     this.#resumable = resume === 'true' || resume === '1'
-    // What was sent before counts as without acknowledgements: asked for by ping, and not part of the peer's count.
-    this.#untaken()
+    // What was sent before is not part of the peer's count; the answer to our first <r/> shows that it has arrived.
+    this.#early = [...this.#sent]
     this.#sent.clear()
+    this.#pingId = undefined
+    this.#askedAt = 0
+    this.#wantsAnswer = this.#early.length > 0
+    this.#pingedAt = this.#wire?.now() ?? 0
     const attrs: Record<string, string> = {}
     if (this.#resumable) {
       const asked = max === undefined || !/^\d{1,9}$/.test(max) ? undefined : Number(max)
@@ -290,6 +302,10 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
   #ask(wire: Stream): void {
     const now = wire.now()
     if (this.stream !== undefined) {
+      if (now - this.#pingedAt < AFTER_ENABLED_MS) {
+        this.#watch(wire, this.#pingedAt + AFTER_ENABLED_MS - now)
+        return
+      }
       wire.send(`<r xmlns='${NS_SM}'/>`)
     } else {
       if (now - this.#pingedAt < PING_EVERY_MS) {
@@ -363,7 +379,7 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
   /** FollowPort's: a stored entry. */
   giveStored(entry: StoredEntry): boolean {
     if (this.#isSlow) return false
-    for (const sent of this.#sent) if ((sent.entry?.id ?? sent.id) === entry.id) return true
+    if (this.#has(entry.id)) return true
     const message = readStored(entry, this.domain)
     if (message === undefined) {
       this.#parts.log.error({ id: entry.id }, 'stored entry cannot be read')
@@ -374,6 +390,11 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
     if (to !== undefined && isFull(to) && to !== this.jid && this.#parts.sessions.get(to) !== undefined) return true
     this.#write(message, undefined, entry.id)
     return true
+  }
+  #has(id: number): boolean {
+    for (const sent of this.#early) if ((sent.entry?.id ?? sent.id) === id) return true
+    for (const sent of this.#sent) if ((sent.entry?.id ?? sent.id) === id) return true
+    return false
   }
   caughtUp(): void {
     const later = this.#later
@@ -407,6 +428,9 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
     }
     this.#stopFollowing()
     this.#askedAt = 0
+    // What was not counted cannot be sent again by count: it is read from the log again.
+    this.#untaken(this.#early)
+    this.#early = NONE
     // What only memory holds of it must not wait for a device that may never come back.
     this.#parts.inbox.commitHeld(this.accountId)
     this.#parts.sessions.detached(this)
@@ -471,16 +495,17 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
     void this.#parts.presence.sessionEnded(this)
     this.priority = undefined
     this.#parts.registry.remove(this.jid, this.node)
-    this.#untaken()
+    this.#untaken(this.#early)
+    this.#untaken(this.#sent)
     for (const stanza of this.#later ?? []) this.#lost(stanza)
     this.#later = undefined
     this.#parts.log.info({ session: this.#parts.tagOf(this.jid), wasAvailable }, 'session ended')
   }
   /** Entries that were sent and not taken are for the others, or for whoever comes next. */
-  #untaken(): void {
+  #untaken(open: Iterable<Sent>): void {
     let position = Number.POSITIVE_INFINITY
     let isHeld = false
-    for (const { stanza, entry, id } of this.#sent) {
+    for (const { stanza, entry, id } of open) {
       if (entry?.state === 'held') isHeld = true
       const kept = id ?? (entry?.state === 'kept' ? entry.id : undefined)
       if (kept !== undefined && kept < position) position = kept
@@ -495,6 +520,8 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
     this.#parts.line.submit(errorReply(stanza as Iq, new StanzaError('service-unavailable'), this.jid))
   }
 }
+
+const NONE: readonly Sent[] = []
 
 /** The handler of a stream whose session went on elsewhere. */
 const GONE: StreamHandler = {

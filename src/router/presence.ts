@@ -51,7 +51,11 @@ export class PresenceStep implements PresencePort {
 
   /** Presence without `to` (§4.2, §4.4, §4.5). @throws StanzaError bad-request */
   fromClient(presence: Presence, session: Session): Awaitable<void> {
-    if (presence.type === 'unavailable') return this.#leave(session, presence)
+    if (presence.type === 'unavailable') {
+      const wasAvailable = session.priority !== undefined
+      if (wasAvailable) this.#parts.available(session, undefined, undefined)
+      return this.#leave(session, presence, wasAvailable)
+    }
     if (presence.type !== '') throw new StanzaError('bad-request', { text: 'This presence needs an address.' })
     const initial = session.priority === undefined
     this.#parts.available(session, priorityOf(presence), presence)
@@ -115,9 +119,9 @@ export class PresenceStep implements PresencePort {
     }
   }
 
-  /** The session is gone without having said so; to be called while `session.priority` still tells what it was. */
+  /** The session is gone without having said so; to be called while `session.priority` tells what it was. The caller forgets it. */
   sessionEnded(session: Session): Awaitable<void> {
-    return this.#leave(session, unavailable(session.jid, undefined))
+    return this.#leave(session, unavailable(session.jid, undefined), session.priority !== undefined)
   }
   push(account: BareJid, change: Pick<RosterChange, 'contact' | 'after' | 'version'>): Awaitable<void> {
     return this.#subscriptions.push(account, change)
@@ -126,11 +130,9 @@ export class PresenceStep implements PresencePort {
     return this.#subscriptions.cancel(account, item)
   }
 
-  #leave(session: Session, presence: Presence): Awaitable<void> {
-    const wasAvailable = session.priority !== undefined
+  #leave(session: Session, presence: Presence, wasAvailable: boolean): Awaitable<void> {
     const directed = this.#directed.get(session) ?? []
     this.#directed.delete(session)
-    if (wasAvailable) this.#parts.available(session, undefined, undefined)
     return this.#inOrder(
       session.account,
       () =>

@@ -3,6 +3,7 @@ import type { QName } from './tokenizer.ts'
 
 interface Word {
   readonly text: string
+  readonly octets: Uint8Array
   /** The names this is the local part of. */
   readonly names: QName[]
 }
@@ -20,7 +21,7 @@ class Words {
       const octets = Buffer.from(text, 'latin1')
       const at = this.#hash(octets, 0, octets.length)
       const bucket = this.#buckets[at]
-      const word = { text, names: [] }
+      const word = { text, octets: new Uint8Array(octets), names: [] }
       if (bucket === undefined) this.#buckets[at] = [word]
       else bucket.push(word)
     }
@@ -33,11 +34,20 @@ class Words {
     if (start === end) return undefined
     const bucket = this.#buckets[this.#hash(buf, start, end)]
     if (bucket === undefined) return undefined
-    for (const word of bucket) if (equals(word.text, buf, start, end)) return word
+    for (let i = 0; i < bucket.length; i++) {
+      const word = bucket[i] as Word
+      if (sameOctets(word.octets, buf, start, end)) return word
+    }
     return undefined
   }
 }
 
+function sameOctets(octets: Uint8Array, buf: Uint8Array, start: number, end: number): boolean {
+  const length = octets.length
+  if (length !== end - start) return false
+  for (let i = 0; i < length; i++) if (octets[i] !== buf[start + i]) return false
+  return true
+}
 /** Whether the octets are the ASCII text. */
 export function equals(text: string, buf: Uint8Array, start: number, end: number): boolean {
   const length = text.length

@@ -1,4 +1,4 @@
-import type { Attributes } from './attributes.ts'
+import { type Attributes, FROM, ID, LANG, OTHER, PREFIXED, SAME_KIND, TO, TYPE, XMLNS } from './attributes.ts'
 import { equals, knownType, localName, qualifiedName } from './interned.ts'
 import { isXml, isXmlns, Namespaces, NS_XML, type RootScope, readNamespace } from './namespaces.ts'
 import { StreamError } from './stream-error.ts'
@@ -100,26 +100,27 @@ export class Opening {
   /** Checks the attributes and binds what they declare; the default namespace declared, undefined when none is. */
   #read(buf: Buffer, unit: number, depth: number, limits: TokenizerLimits): string | undefined {
     const attributes = this.#attributes
-    if (attributes.count > 1) this.#refuseRepeated(buf, unit, depth)
-    let declared: string | undefined
+    if ((attributes.kinds & SAME_KIND) !== 0) this.#refuseRepeated(buf, unit, depth)
+    const declared = (attributes.kinds & XMLNS) === 0 ? undefined : this.#declaration(buf, unit, attributes.xmlns, limits)
+    if ((attributes.kinds & PREFIXED) !== 0) this.#readPrefixed(buf, unit, depth, limits)
+    return declared
+  }
+  #readPrefixed(buf: Buffer, unit: number, depth: number, limits: TokenizerLimits): void {
+    const attributes = this.#attributes
     let prefixed = 0
     for (let i = 0; i < attributes.count; i++) {
-      const start = attributes.start(i)
-      const colon = attributes.colon(i)
-      if (colon < 0) {
-        if (attributes.end(i) - start === 5 && isXmlns(buf, unit + start, unit + start + 5)) {
-          declared = this.#declaration(buf, unit, i, limits)
-        }
-      } else if (isXmlns(buf, unit + start, unit + colon)) this.#bind(buf, unit, i, depth, limits)
-      else if (!isXml(buf, unit + start, unit + colon)) prefixed++
+      const start = unit + attributes.start(i)
+      const colon = unit + attributes.colon(i)
+      if (colon < unit) continue
+      if (isXmlns(buf, start, colon)) this.#bind(buf, unit, i, depth, limits)
+      else if (!isXml(buf, start, colon)) prefixed++
     }
     if (prefixed > 0) this.#resolveAttributes(buf, unit, depth)
-    return declared
   }
   #refuseRepeated(buf: Buffer, unit: number, depth: number): void {
     const attributes = this.#attributes
     const second = attributes.repeated(buf, unit)
-    if (second < 0) return
+    if (second < 0) return // Two other names, not one twice.
     // COMPAT(Kontalk desktop 4.5): its server list command says `xmlns` twice.
     if (this.#doubledCommandNs && depth === 1 && this.name === 'iq' && this.#isCommand(buf, unit)) {
       for (let i = 0; i < second; i++) {
@@ -186,31 +187,30 @@ export class Opening {
   /** Reads what a router needs off a top-level element's start tag. */
   #readRouting(buf: Buffer, unit: number): void {
     const attributes = this.#attributes
-    for (let i = 0; i < attributes.count; i++) {
-      const start = unit + attributes.start(i)
-      const length = unit + attributes.end(i) - start
-      // Un-prefixed names of two and four letters; `xml:lang` is the one of eight.
-      if (length === 2 && buf[start] === 0x74 && buf[start + 1] === 0x6f) {
-        this.to = attributes.is(this.#lastTo, buf, unit, i) ? this.#lastTo : attributes.value(buf, unit, i)
-        this.#lastTo = this.to
-      } else if (length === 2 && buf[start] === 0x69 && buf[start + 1] === 0x64) this.id = attributes.value(buf, unit, i)
-      else if (length === 4 && equals('from', buf, start, start + 4)) {
-        this.from = attributes.is(this.#lastFrom, buf, unit, i) ? this.#lastFrom : attributes.value(buf, unit, i)
-        this.#lastFrom = this.from
-      } else if (length === 4 && equals('type', buf, start, start + 4)) {
-        const known = knownType(buf, unit + attributes.valueStart(i), unit + attributes.valueEnd(i))
-        this.type = known ?? attributes.value(buf, unit, i)
-      } else if (length === 8 && equals('xml:lang', buf, start, start + 8)) {
-        this.lang = attributes.is(this.#lastLang, buf, unit, i) ? this.#lastLang : attributes.value(buf, unit, i)
-        this.#lastLang = this.lang
-      } else if (
-        attributes.colon(i) >= 0 ||
-        this.#contentNs !== this.root.defaultNs ||
-        !isXmlns(buf, start, start + length)
-      ) {
-        this.hasOtherAttributes = true
-      }
+    const kinds = attributes.kinds
+    if ((kinds & TO) !== 0) {
+      const i = attributes.to
+      this.to = attributes.is(this.#lastTo, buf, unit, i) ? this.#lastTo : attributes.value(buf, unit, i)
+      this.#lastTo = this.to
     }
+    if ((kinds & FROM) !== 0) {
+      const i = attributes.from
+      this.from = attributes.is(this.#lastFrom, buf, unit, i) ? this.#lastFrom : attributes.value(buf, unit, i)
+      this.#lastFrom = this.from
+    }
+    if ((kinds & LANG) !== 0) {
+      const i = attributes.lang
+      this.lang = attributes.is(this.#lastLang, buf, unit, i) ? this.#lastLang : attributes.value(buf, unit, i)
+      this.#lastLang = this.lang
+    }
+    if ((kinds & ID) !== 0) this.id = attributes.value(buf, unit, attributes.id)
+    if ((kinds & TYPE) !== 0) {
+      const i = attributes.type
+      const known = knownType(buf, unit + attributes.valueStart(i), unit + attributes.valueEnd(i))
+      this.type = known ?? attributes.value(buf, unit, i)
+    }
+    this.hasOtherAttributes =
+      (kinds & (OTHER | PREFIXED)) !== 0 || ((kinds & XMLNS) !== 0 && this.#contentNs !== this.root.defaultNs)
   }
   /** The un-namespaced attributes and `xml:lang`. */
   #all(buf: Buffer, unit: number): Readonly<Record<string, string>> {

@@ -264,14 +264,7 @@ export class Scanner {
             c = buf[p] as number
           }
           if (c === this.#quote) {
-            this.#attributes.add(
-              this.#nameStart,
-              this.#nameColon,
-              this.#nameEnd,
-              this.#valueStart,
-              p - unit,
-              this.#flags,
-            )
+            this.#attributes.add(buf, unit, this.#nameStart, this.#nameColon, this.#nameEnd, this.#valueStart, p - unit, this.#flags)
             p++
             state = IN_TAG
           } else if (c >= 0x80) {
