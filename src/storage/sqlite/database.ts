@@ -31,6 +31,8 @@ export class SqliteDatabase implements Database {
     const own = import.meta.url
     const worker = new Worker(new URL(own.endsWith('.ts') ? './worker.ts' : './worker.js', own), {
       workerData: { folder } satisfies WorkerOptions,
+      // Options meant for the program's own entry, such as --input-type, would keep the thread from starting.
+      execArgv: [],
     })
     const { promise, resolve, reject } = Promise.withResolvers<Opened>()
     worker.once('message', resolve)

@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict'
+import { openStores } from '../../src/storage/open.ts'
+import { StoreError } from '../../src/storage/sql.ts'
+import { createAccount } from '../helpers/store-samples.ts'
+import { withPostgres, withStores } from '../helpers/test-database.ts'
+
+const refused = (error: unknown) => error instanceof StoreError && error.fault === 'refused'
+const disable = 'update account set disabled_at = $2 where id = $1'
+
+withStores('values come back as they went in', async ({ database, dialect }) => {
+  const cast = dialect === 'postgres' ? (type: string) => `::${type}` : () => ''
+  const [row] = await database.query(
+    `select $1${cast('bigint')} as number, $2${cast('text')} as text, $3${cast('bytea')} as bytes, $4${cast('text')} as empty`,
+    [2 ** 53 - 1, 'é\'\\"\n', Buffer.from([0, 255, 92, 120]), null],
+  )
+  assert.deepEqual(
+    { ...row },
+    { number: 2 ** 53 - 1, text: 'é\'\\"\n', bytes: Uint8Array.of(0, 255, 92, 120), empty: null },
+  )
+})
+
+withStores('a transaction whose work throws leaves no trace', async (stores) => {
+  const { id, jid } = await createAccount(stores, 'alice@example.org')
+  const failing = stores.database.transaction(async (sql) => {
+    await sql.query(disable, [id, 1])
+    throw new RangeError('no')
+  })
+  await assert.rejects(failing, RangeError)
+  assert.equal((await stores.accounts.find(jid))?.disabledAt, undefined)
+})
+
+withStores('a refused statement, and what it does to its transaction', async (stores) => {
+  const { id, jid } = await createAccount(stores, 'alice@example.org')
+  const failing = stores.database.transaction(async (sql) => {
+    await sql.query(disable, [id, 1])
+    await sql.query('insert into credential (account_id) values ($1)', [id])
+  })
+  await assert.rejects(failing, refused)
+  assert.equal((await stores.accounts.find(jid))?.disabledAt, undefined)
+  await assert.rejects(stores.database.query('select nonsense'), refused)
+})
+
+withStores('others wait for a transaction, or do not see it', async (stores) => {
+  const { id, jid } = await createAccount(stores, 'alice@example.org')
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const open = stores.database.transaction(async (sql) => {
+    await sql.query(disable, [id, 1])
+    await promise
+    await sql.query(disable, [id, 2])
+  })
+  const seen = stores.accounts.find(jid)
+  const next = stores.database.transaction((sql) => sql.query(disable, [id, 3]))
+  resolve()
+  await Promise.all([open, next])
+  assert.notEqual((await seen)?.disabledAt, 1)
+  assert.equal((await stores.accounts.find(jid))?.disabledAt, 3)
+})
+
+withStores('many transactions at once all happen, one after the other', async (stores) => {
+  const { id, jid } = await createAccount(stores, 'alice@example.org')
+  const lock = stores.dialect === 'postgres' ? ' for update' : ''
+  await stores.accounts.setDisabled(id, 0)
+  await Promise.all(
+    Array.from({ length: 50 }, () =>
+      stores.database.transaction(async (sql) => {
+        const [row] = await sql.query<{ disabled_at: number }>(`select disabled_at from account where id = $1${lock}`, [
+          id,
+        ])
+        await sql.query(disable, [id, (row?.disabled_at ?? 0) + 1])
+      }),
+    ),
+  )
+  assert.equal((await stores.accounts.find(jid))?.disabledAt, 50)
+})
+
+withPostgres('transactions that lock each other out are tried again', async (databaseUrl, t) => {
+  const stores = await openStores({ databaseUrl, dataDir: '' })
+  t.after(() => stores.close())
+  const a = (await createAccount(stores, 'a@example.org')).id
+  const b = (await createAccount(stores, 'b@example.org')).id
+  const arrivals = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const both = Promise.all(arrivals.map(({ promise }) => promise))
+  let tries = 0
+  const lock = (first: number, second: number, who: number) =>
+    stores.database.transaction(async (sql) => {
+      tries++
+      await sql.query(disable, [first, who])
+      arrivals[who]?.resolve()
+      await both
+      await sql.query(disable, [second, who])
+    })
+  await Promise.all([lock(a, b, 0), lock(b, a, 1)])
+  assert.equal(tries, 3)
+})
+
+withStores('a closed database is unavailable', async (stores) => {
+  await stores.close()
+  const asked = stores.database.query('select 1')
+  await assert.rejects(asked, (error) => error instanceof StoreError && error.fault === 'unavailable')
+})
+
+withPostgres('a transaction that went on after a refusal is not taken for committed', async (databaseUrl, t) => {
+  const stores = await openStores({ databaseUrl, dataDir: '' })
+  t.after(() => stores.close())
+  const swallowing = stores.database.transaction(async (sql) => {
+    await sql.query('select nonsense').catch(() => {})
+  })
+  await assert.rejects(swallowing, refused)
+})
+
+withPostgres('an error tells no values', async (databaseUrl, t) => {
+  const stores = await openStores({ databaseUrl, dataDir: '' })
+  t.after(() => stores.close())
+  const said = await stores.database
+    .query('insert into credential (account_id, mechanism) values ($1, $2)', [1, 'hunter2'])
+    .catch((error: unknown) => error)
+  assert.ok(said instanceof StoreError)
+  assert.doesNotMatch(
+    JSON.stringify([said, said.cause, String(said.cause), Object.entries(said.cause ?? {})]),
+    /hunter2/,
+  )
+})
