@@ -18,8 +18,8 @@ import { StanzaError } from '../xmpp/stanza-error.ts'
 import { presenceOf, probe, requestOf, subscriptionStanza, unavailable } from './presence-stanza.ts'
 import { Subscriptions } from './subscriptions.ts'
 
-/** Bytes of what a request to subscribe may carry, such as a key: it is kept until it is answered. */
-export const MAX_REQUEST_BYTES = 32_768
+/** Bytes of content of a presence that is kept: an available one for whoever asks, a request until it is answered. */
+export const MAX_KEPT_BYTES = 32_768
 
 export interface PresenceParts {
   readonly line: LinePort
@@ -49,7 +49,7 @@ export class PresenceStep implements PresencePort {
     this.#subscriptions = new Subscriptions(parts)
   }
 
-  /** Presence without `to` (§4.2, §4.4, §4.5). @throws StanzaError bad-request */
+  /** Presence without `to` (§4.2, §4.4, §4.5). @throws StanzaError bad-request, policy-violation */
   fromClient(presence: Presence, session: Session): Awaitable<void> {
     if (presence.type === 'unavailable') {
       const wasAvailable = session.priority !== undefined
@@ -57,6 +57,7 @@ export class PresenceStep implements PresencePort {
       return this.#leave(session, presence, wasAvailable)
     }
     if (presence.type !== '') throw new StanzaError('bad-request', { text: 'This presence needs an address.' })
+    checkSize(presence)
     const initial = session.priority === undefined
     this.#parts.available(session, priorityOf(presence), presence)
     return this.#forClient(presence, session, () =>
@@ -266,10 +267,14 @@ function stanzaErrorOf(error: unknown): StanzaError {
 /** @throws StanzaError policy-violation */
 function subscriptionTypeOf(presence: Presence): SubscriptionType | undefined {
   const found = SUBSCRIPTION_TYPES.find((type) => type === presence.type)
-  if (found === 'subscribe' && presence.content.length > MAX_REQUEST_BYTES) {
-    throw new StanzaError('policy-violation', { text: 'This request is too large.' })
-  }
+  if (found === 'subscribe') checkSize(presence)
   return found
+}
+/** @throws StanzaError policy-violation */
+function checkSize(presence: Presence): void {
+  if (presence.content.length > MAX_KEPT_BYTES) {
+    throw new StanzaError('policy-violation', { text: 'This presence is too large.' })
+  }
 }
 function priorityOf(presence: Presence): number {
   if (!presence.has('priority', NS_CLIENT)) return 0

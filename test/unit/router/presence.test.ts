@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { MAX_REQUEST_BYTES } from '../../../src/router/presence.ts'
+import { MAX_KEPT_BYTES } from '../../../src/router/presence.ts'
 import { el } from '../../../src/xmpp/element.ts'
 import { NS_CLIENT } from '../../../src/xmpp/ns.ts'
 import { StanzaError } from '../../../src/xmpp/stanza-error.ts'
@@ -123,6 +123,18 @@ for (const slowRegistry of [false, true]) {
       assert.equal(romeo.priority, -5)
     })
 
+    test('what everybody would be sent has a limit', async () => {
+      const world = worldOf()
+      const romeo = await world.connect('romeo', 'r')
+      await assert.rejects(
+        world.says(romeo, '', undefined, 'x'.repeat(MAX_KEPT_BYTES + 1)),
+        condition('policy-violation'),
+      )
+      assert.equal(romeo.priority, undefined)
+      await world.says(romeo, '', undefined, 'x'.repeat(MAX_KEPT_BYTES))
+      assert.equal(romeo.priority, 0)
+    })
+
     test('only presence of a known type goes without address', async () => {
       const world = worldOf()
       const romeo = await world.connect('romeo', 'r')
@@ -222,10 +234,10 @@ for (const slowRegistry of [false, true]) {
     test('a request with too much in it is refused, account or not', async () => {
       const world = worldOf()
       await world.connect('romeo', 'r')
-      await world.arrives('subscribe', 'x@example.net', ROMEO, 'k'.repeat(MAX_REQUEST_BYTES + 1))
-      await world.arrives('subscribe', 'x@example.net', `nobody@${LOCAL}`, 'k'.repeat(MAX_REQUEST_BYTES + 1))
+      await world.arrives('subscribe', 'x@example.net', ROMEO, 'k'.repeat(MAX_KEPT_BYTES + 1))
+      await world.arrives('subscribe', 'x@example.net', `nobody@${LOCAL}`, 'k'.repeat(MAX_KEPT_BYTES + 1))
       assert.deepEqual(world.remote, ['bounced: policy-violation', 'bounced: policy-violation'])
-      await world.arrives('subscribe', 'x@example.net', ROMEO, 'k'.repeat(MAX_REQUEST_BYTES))
+      await world.arrives('subscribe', 'x@example.net', ROMEO, 'k'.repeat(MAX_KEPT_BYTES))
       assert.equal(await world.item('romeo', 'x@example.net'), 'none in unlisted')
     })
   })
