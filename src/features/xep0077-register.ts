@@ -85,7 +85,9 @@ export default defineFeature({
         const fault = faultOf(error)
         metrics.steps.inc({ step: name, outcome: fault ?? 'failed' })
         if (fault === undefined) throw error
-        log.info({ step: name, fault }, 'registration step refused')
+        if (fault === 'not-certified')
+          log.error({ step: name, err: (error as Error).cause }, 'openpgp key could not be certified')
+        else log.info({ step: name, fault }, 'registration step refused')
         const [condition, options]: Answer = ANSWERS[fault]
         throw new StanzaError(condition, { ...options, cause: error })
       }
