@@ -1,21 +1,127 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { loadConfig } from '../../src/config/load.ts'
+import { FEATURES } from '../../src/features/index.ts'
+import { type RunningServer, startServer } from '../../src/server.ts'
+import { MemoryNetwork } from '../../src/storage/memory/network.ts'
+import { openStores, type Stores } from '../../src/storage/open.ts'
+import { type BareJid, parseJid } from '../../src/xmpp/jid.ts'
+import { secretsOf } from './scram.ts'
+import { clonePostgres } from './test-database.ts'
+
 /** One server as a story sees it. */
 export interface TestServer {
   readonly starttlsPort: number
   readonly directTlsPort: number
+  readonly opsPort: number
+  readonly running: RunningServer
 }
 
 /** Servers of one domain in this process that share store and bus. */
 export interface TestServers {
   readonly domain: string
   readonly servers: readonly TestServer[]
+  /** Lines that carry codes, as an operator would see them. */
+  readonly codes: readonly string[]
+  /** Everything logged so far. */
+  readonly logged: readonly string[]
   addAccount(local: string, password: string): Promise<void>
   stop(): Promise<void>
 }
 
-/** Changes to the configuration of test servers, by section. */
+/** Sections laid over the test configuration. */
 export type ServerSettings = Readonly<Record<string, unknown>>
+
+const DOMAIN = 'localhost'
+const MANY = 1_000_000
+/** All clients of a test are one address. */
+const WIDE_LIMITS = {
+  connections: { total: MANY, per_address: MANY, before_login: MANY, before_login_per_address: MANY },
+  login: { failures_per_address: '100000/1s', failures_per_account: '100000/1s' },
+}
+
+const secrets = new Map<string, ReturnType<typeof secretsOf>>()
 
 /** Starts `count` servers on free loopback ports, with real TLS and stores that are gone afterwards. */
 export async function startTestServers(count: number, settings: ServerSettings = {}): Promise<TestServers> {
-  throw new Error(`no server yet for ${count} ${JSON.stringify(settings)}`)
+  const folder = await mkdtemp(join(tmpdir(), 'fernruf-story-'))
+  const store = await emptyStores()
+  const network = new MemoryNetwork()
+  const codes: string[] = []
+  const logged: string[] = []
+  const config = {
+    domain: DOMAIN,
+    environment: 'development',
+    data_dir: join(folder, 'data'),
+    c2s: { starttls: ['127.0.0.1:0'], direct_tls: ['127.0.0.1:0'] },
+    http: { ops: { listen: '127.0.0.1:0' } },
+    account: { registration: ['open'] },
+    limits: WIDE_LIMITS,
+    log: { level: 'info' },
+    ...settings,
+  }
+  await mkdir(config.data_dir)
+  const file = join(folder, 'fernruf.yaml')
+  await writeFile(file, JSON.stringify(config))
+  const servers: TestServer[] = []
+  const one = async (): Promise<TestServer> => {
+    const running = await startServer(loadConfig(file, {}, FEATURES), {
+      stores: store.stores,
+      network,
+      log: { write: (line: string) => void logged.push(line) },
+      printCode: (line) => void codes.push(line),
+    })
+    const portOf = (kind: 'starttls' | 'direct_tls' | 'ops'): number =>
+      running.addresses.find((a) => a.kind === kind)?.address.port ?? 0
+    return {
+      running,
+      starttlsPort: portOf('starttls'),
+      directTlsPort: portOf('direct_tls'),
+      opsPort: portOf('ops'),
+    }
+  }
+  const stop = async (): Promise<void> => {
+    for (const server of servers) await server.running.close()
+    await store.remove()
+    await rm(folder, { recursive: true, force: true })
+  }
+  try {
+    for (let i = 0; i < count; i++) servers.push(await one())
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  return {
+    domain: DOMAIN,
+    servers,
+    codes,
+    logged,
+    addAccount: async (local, password) => {
+      const jid = parseJid(`${local}@${DOMAIN}`) as BareJid
+      const known = secrets.get(password) ?? secretsOf(password)
+      secrets.set(password, known)
+      const made = await store.stores.accounts.create({ jid, isNumber: false, fingerprint: undefined, secrets: known })
+      if (made === undefined) throw new Error(`${jid} exists already`)
+    },
+    stop,
+  }
+}
+
+/** On PostgreSQL with `FERNRUF_TEST_STORES=services`, else in memory. */
+async function emptyStores(): Promise<{ readonly stores: Stores; remove(): Promise<void> }> {
+  if (process.env.FERNRUF_TEST_STORES !== 'services') {
+    const stores = await openStores({ databaseUrl: undefined, dataDir: ':memory:' })
+    await stores.migrate()
+    return { stores, remove: () => stores.close() }
+  }
+  const { url, drop } = await clonePostgres()
+  const stores = await openStores({ databaseUrl: url, dataDir: '' })
+  return {
+    stores,
+    remove: async () => {
+      await stores.close()
+      await drop()
+    },
+  }
 }
