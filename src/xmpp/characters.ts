@@ -41,6 +41,24 @@ function classes(): Uint8Array {
   return table
 }
 
+/** The first octet from `p` on that has one of the bits; `end` when none has. */
+export function runOver(buf: Uint8Array, p: number, end: number, stop: number): number {
+  const classes = CLASS
+  let at = p
+  // Four at a time: most octets are looked at here, and half of the time goes into the branches.
+  while (at + 3 < end) {
+    const four =
+      (classes[buf[at] as number] as number) |
+      (classes[buf[at + 1] as number] as number) |
+      (classes[buf[at + 2] as number] as number) |
+      (classes[buf[at + 3] as number] as number)
+    if ((four & stop) !== 0) break
+    at += 4
+  }
+  while (at < end && ((classes[buf[at] as number] as number) & stop) === 0) at++
+  return at
+}
+
 /**
  * Octets of the UTF-8 sequence at `p`, whose first octet is ≥ 0x80; 0 when `end` cuts it, -1 when it is none or stands for
  * something that is no Char (XML 1.0 §2.2): overlong forms, surrogates, U+FFFE, U+FFFF, beyond U+10FFFF.

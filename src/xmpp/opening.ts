@@ -101,7 +101,8 @@ export class Opening {
   #read(buf: Buffer, unit: number, depth: number, limits: TokenizerLimits): string | undefined {
     const attributes = this.#attributes
     if ((attributes.kinds & SAME_KIND) !== 0) this.#refuseRepeated(buf, unit, depth)
-    const declared = (attributes.kinds & XMLNS) === 0 ? undefined : this.#declaration(buf, unit, attributes.xmlns, limits)
+    const declared =
+      (attributes.kinds & XMLNS) === 0 ? undefined : this.#declaration(buf, unit, attributes.xmlns, limits)
     if ((attributes.kinds & PREFIXED) !== 0) this.#readPrefixed(buf, unit, depth, limits)
     return declared
   }

@@ -14,6 +14,7 @@ import {
   nameCharacterLength,
   QUOTE,
   referenceLength,
+  runOver,
   SPACE,
   sequenceLength,
   TAB,
@@ -126,10 +127,9 @@ export class Scanner {
       let c = buf[p] as number
       switch (state) {
         case TEXT:
-          while (((classes[c] as number) & TEXT_STOP) === 0) {
-            if (++p === end) break scanning
-            c = buf[p] as number
-          }
+          p = runOver(buf, p, end, TEXT_STOP)
+          if (p === end) break scanning
+          c = buf[p] as number
           if (c === LT) {
             this.#tag = p - unit
             p++
@@ -264,7 +264,16 @@ export class Scanner {
             c = buf[p] as number
           }
           if (c === this.#quote) {
-            this.#attributes.add(buf, unit, this.#nameStart, this.#nameColon, this.#nameEnd, this.#valueStart, p - unit, this.#flags)
+            this.#attributes.add(
+              buf,
+              unit,
+              this.#nameStart,
+              this.#nameColon,
+              this.#nameEnd,
+              this.#valueStart,
+              p - unit,
+              this.#flags,
+            )
             p++
             state = IN_TAG
           } else if (c >= 0x80) {
@@ -335,10 +344,9 @@ export class Scanner {
           else if (c === CR) this.opening.canonical = false
           break
         case CDATA:
-          while (((classes[c] as number) & TEXT_STOP) === 0) {
-            if (++p === end) break scanning
-            c = buf[p] as number
-          }
+          p = runOver(buf, p, end, TEXT_STOP)
+          if (p === end) break scanning
+          c = buf[p] as number
           if (c >= 0x80) {
             const length = sequenceLength(buf, p, end)
             if (length === 0) break scanning
