@@ -37,7 +37,8 @@ export async function openCore(
     readonly onRemoving?: (account: Account) => void | Promise<void>
   },
 ): Promise<Core> {
-  const stores = parts.stores ?? (await openStores({ databaseUrl: config.database?.url.reveal(), dataDir: config.data_dir }))
+  const stores =
+    parts.stores ?? (await openStores({ databaseUrl: config.database?.url.reveal(), dataDir: config.data_dir }))
   try {
     const isEmbedded = config.database === undefined
     if (parts.stores === undefined && isEmbedded) await stores.migrate()

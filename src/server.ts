@@ -45,7 +45,8 @@ const TICK_MS = 100
 const HOUSEKEEPING_MS = 10 * 60_000
 const SOFTWARE = {
   name: 'Fernruf',
-  version: (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version,
+  version: (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
+    .version,
 }
 
 export interface Listening {
@@ -132,7 +133,9 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
   const inboxStore = measured(stores.inbox, 'inbox', time)
   const rosterStore = measured(stores.rosters, 'roster', time)
   const isUnavailable = (error: unknown) => !(error instanceof StoreError) || error.fault === 'unavailable'
-  const inbox = new Inbox(inboxStore, isUnavailable, wheel, logs.part({ part: 'inbox' }), { kept: (entry) => line.kept(entry) })
+  const inbox = new Inbox(inboxStore, isUnavailable, wheel, logs.part({ part: 'inbox' }), {
+    kept: (entry) => line.kept(entry),
+  })
   const quota = new Quota(inboxStore, limits.inbox.open_entries)
   const served = { domains, services: new Set<Jid>() }
   const line = new Router({
@@ -147,7 +150,11 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     count: (kind, destination) => m.stanzas.inc({ kind, destination }),
   })
   router = line
-  const rosters = new Rosters({ store: rosterStore, maxItems: limits.roster.max_items, maxGroups: limits.roster.max_groups })
+  const rosters = new Rosters({
+    store: rosterStore,
+    maxItems: limits.roster.max_items,
+    maxGroups: limits.roster.max_groups,
+  })
   const presence = new PresenceStep({
     line,
     registry,
@@ -161,7 +168,8 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
 
   const verification = verificationOf(config, options, core.stores.database, root, (report) => {
     m.sms.inc({ provider: report.provider, outcome: report.outcome })
-    if (report.outcome !== 'sent') logs.root.warn({ provider: report.provider, outcome: report.outcome }, 'sms not sent')
+    if (report.outcome !== 'sent')
+      logs.root.warn({ provider: report.provider, outcome: report.outcome }, 'sms not sent')
   })
   teardown.add(() => verification.close())
   const registration = new Registration({
@@ -176,13 +184,13 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     certifier: keys,
   })
 
-  const serverFeatures = [...new Set(['msgoffline', ...FEATURES.flatMap((f) => f.disco?.server ?? [])])]
+  const enabled = FEATURES.filter((feature) => config.features[feature.name] !== false)
   const ports: Ports = {
     line,
     disco: {
       domains,
-      serverFeatures,
-      accountFeatures: [...new Set(FEATURES.flatMap((f) => f.disco?.account ?? []))],
+      serverFeatures: [...new Set(['msgoffline', ...enabled.flatMap((f) => f.disco?.server ?? [])])],
+      accountFeatures: [...new Set(enabled.flatMap((f) => f.disco?.account ?? []))],
       items: [],
       software: SOFTWARE,
     },
@@ -198,11 +206,17 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
   const stop = new AbortController()
   teardown.add(() => stop.abort())
   const handlers: Handlers[] = []
-  for (const feature of FEATURES) {
-    const section = config.features[feature.name]
-    if (section === false) continue
+  for (const feature of enabled) {
     const log = logs.part({ feature: feature.name })
-    handlers.push(await feature.setup({ config: section, metrics: metrics.build(feature.metrics), ports, log, signal: stop.signal }))
+    handlers.push(
+      await feature.setup({
+        config: config.features[feature.name],
+        metrics: metrics.build(feature.metrics),
+        ports,
+        log,
+        signal: stop.signal,
+      }),
+    )
   }
   line.open(
     presence,
@@ -282,7 +296,10 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
   })
   const tried = (ip: string, mechanism: string, outcome: 'success' | SaslError): void => {
     const isSuccess = outcome === 'success'
-    m.logins.inc({ mechanism: mechanism === '' ? 'none' : mechanism, outcome: isSuccess ? 'success' : outcome.condition })
+    m.logins.inc({
+      mechanism: mechanism === '' ? 'none' : mechanism,
+      outcome: isSuccess ? 'success' : outcome.condition,
+    })
     if (isSuccess) return
     failures.spend(networkOf(ip))
     c2sLog.info({ ip, mechanism, condition: outcome.condition }, 'login refused')
@@ -302,7 +319,9 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
   })
   for (const kind of ['starttls', 'direct_tls'] as const) {
     for (const address of config.c2s[kind]) {
-      const server = await listen(address, `c2s.${kind}`, (socket) => clients.accept(socket, kind, address.port === KONTALK_PORT))
+      const server = await listen(address, `c2s.${kind}`, (socket) =>
+        clients.accept(socket, kind, address.port === KONTALK_PORT),
+      )
       servers.push(server)
       addresses.push({ kind, address: boundAddress(server, address) })
     }
@@ -312,7 +331,9 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     maxHeaderBytes: limits.http.max_header,
     headerTimeoutMs: limits.http.header_timeout,
     metrics: () => metrics.page(),
-    readiness: [{ name: 'store', check: async () => !inbox.isAway && (await stores.database.query('select 1')).length === 1 }],
+    readiness: [
+      { name: 'store', check: async () => !inbox.isAway && (await stores.database.query('select 1')).length === 1 },
+    ],
   })
   teardown.add(() => ops.close())
   addresses.push({ kind: 'ops', address: ops.address })
@@ -322,7 +343,9 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     teardown.add(() => socket.close())
   }
   const housekeeping = setInterval(() => {
-    inboxStore.expire(Date.now() - config.inbox.open_for).catch((error: unknown) => logs.root.warn({ err: error }, 'expiry failed'))
+    inboxStore
+      .expire(Date.now() - config.inbox.open_for)
+      .catch((error: unknown) => logs.root.warn({ err: error }, 'expiry failed'))
     verification.purge().catch((error: unknown) => logs.root.warn({ err: error }, 'purge failed'))
   }, HOUSEKEEPING_MS)
   housekeeping.unref()
@@ -351,7 +374,12 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
 
 const KONTALK_PORT = 5999
 const METRICS = {
-  closed: { type: 'counter', name: 'fernruf_stream_closed_total', help: 'Streams that ended, by condition.', labels: ['condition'] },
+  closed: {
+    type: 'counter',
+    name: 'fernruf_stream_closed_total',
+    help: 'Streams that ended, by condition.',
+    labels: ['condition'],
+  },
   logins: {
     type: 'counter',
     name: 'fernruf_sasl_attempts_total',
@@ -364,7 +392,12 @@ const METRICS = {
     help: 'Stanzas routed, by kind and destination.',
     labels: ['kind', 'destination'],
   },
-  sms: { type: 'counter', name: 'fernruf_sms_sent_total', help: 'Codes sent, by provider and outcome.', labels: ['provider', 'outcome'] },
+  sms: {
+    type: 'counter',
+    name: 'fernruf_sms_sent_total',
+    help: 'Codes sent, by provider and outcome.',
+    labels: ['provider', 'outcome'],
+  },
 } as const
 
 function boundAddress(server: Server, asked: Address): Address {

@@ -68,7 +68,13 @@ export class Clients {
       )
       .finally(() => clearTimeout(deadline))
   }
-  #open(socket: Socket, ip: string, secure: NegotiationParts['secure'], facts: TlsFacts | undefined, settle: () => void): void {
+  #open(
+    socket: Socket,
+    ip: string,
+    secure: NegotiationParts['secure'],
+    facts: TlsFacts | undefined,
+    settle: () => void,
+  ): void {
     const parts: NegotiationParts = {
       ...this.#parts.negotiation,
       features: this.#parts.features,
@@ -78,15 +84,26 @@ export class Clients {
       readCount,
       ended: settle,
     }
-    const stream: Stream = new Stream(this.#parts.context, socket, ip, parts.limits.before, (s) => new Negotiation(s, parts, facts))
+    const stream: Stream = new Stream(
+      this.#parts.context,
+      socket,
+      ip,
+      parts.limits.before,
+      (s) => new Negotiation(s, parts, facts),
+    )
     this.#streams.add(stream)
     socket.once('close', () => this.#streams.delete(stream))
   }
 
   /** RFC 6120 §7. A resource that is bound already goes to the newcomer (§7.7.2.2). @throws StanzaError */
-  async #bind(stream: Stream, account: BareJid, asked: string | undefined): Promise<{ jid: string; handler: ClientSession }> {
+  async #bind(
+    stream: Stream,
+    account: BareJid,
+    asked: string | undefined,
+  ): Promise<{ jid: string; handler: ClientSession }> {
     const { session: parts, accountId, sessionsOf, endElsewhere } = this.#parts
-    const resource = asked === undefined || asked === '' ? randomBytes(12).toString('base64url') : prepareResource(asked)
+    const resource =
+      asked === undefined || asked === '' ? randomBytes(12).toString('base64url') : prepareResource(asked)
     if (resource === undefined) throw new StanzaError('bad-request', { text: 'This resource cannot be.' })
     const id = await accountId(account)
     // Between login and binding the account may have gone.

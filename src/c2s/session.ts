@@ -15,13 +15,13 @@ import { errorReply, type Iq, type Message, type Presence, Stanza } from '../xmp
 import { StanzaError } from '../xmpp/stanza-error.ts'
 import { type StreamCondition, StreamError } from '../xmpp/stream-error.ts'
 import type { RawElement } from '../xmpp/tokenizer.ts'
-import { readStored } from './stored.ts'
 import type { SessionParts } from './parts.ts'
+import { readStored } from './stored.ts'
 
 /** Stanzas of a client that may be unsettled before its socket is read no further. */
 const MAX_PENDING = 1_024
 /** Stanzas that wait for a session to have read its log. */
-const MAX_LATER = 1_000
+const MAX_LATER = 5_000
 /** Stanzas other than entries that a session may leave unacknowledged before it is asked. */
 const ASK_AFTER = 5
 const PING_EVERY_MS = 5_000
@@ -105,7 +105,11 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
   send(stanza: Stanza): void {
     if (this.#isOver) return
     const { state } = this.#follower
-    if ((state === 'reading' || state === 'stalled') && bareOf(stanza.from) !== this.account && stanza.from !== this.domain) {
+    if (
+      (state === 'reading' || state === 'stalled') &&
+      bareOf(stanza.from) !== this.account &&
+      stanza.from !== this.domain
+    ) {
       this.#later ??= []
       if (this.#later.length < MAX_LATER) this.#later.push(stanza)
       else this.#lost(stanza)
@@ -205,7 +209,12 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
   }
   #stanza(raw: RawElement): void {
     const number = this.#progress.next()
-    if (raw.name === 'iq' && raw.id !== undefined && raw.id === this.#pingId && (raw.type === 'result' || raw.type === 'error')) {
+    if (
+      raw.name === 'iq' &&
+      raw.id !== undefined &&
+      raw.id === this.#pingId &&
+      (raw.type === 'result' || raw.type === 'error')
+    ) {
       this.#pingAnswered()
       return
     }
@@ -289,7 +298,8 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
     if (wire === undefined) return
     if (this.#owed >= 0) this.#tell(wire)
     if (this.#wantsAnswer && this.#askedAt === 0) this.#ask(wire)
-    if (this.#leaving !== undefined && (this.#progress.open === 0 || wire.now() >= this.#leaving.until)) this.#leave(wire)
+    if (this.#leaving !== undefined && (this.#progress.open === 0 || wire.now() >= this.#leaving.until))
+      this.#leave(wire)
   }
   /** Answers <r/> at once with what is settled, and again each time that grows until all that was asked about is. */
   #tell(wire: Stream): void {
@@ -483,7 +493,8 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
 
   #register(): void {
     const { jid, node, priority, flags } = this
-    const presence = this.#presence === undefined ? undefined : { content: this.#presence.content, lang: this.#presence.lang }
+    const presence =
+      this.#presence === undefined ? undefined : { content: this.#presence.content, lang: this.#presence.lang }
     this.#parts.registry.put({ jid, node, priority, flags, presence })
   }
   #finish(): void {
@@ -536,6 +547,7 @@ const GONE: StreamHandler = {
 
 /** @throws StreamError invalid-xml: XEP-0198 gives `h` as an unsigned 32-bit integer */
 export function readCount(h: string | undefined): number {
-  if (h === undefined || !/^\d{1,10}$/.test(h) || Number(h) >= 2 ** 32) throw new StreamError('invalid-xml', 'h must be a number.')
+  if (h === undefined || !/^\d{1,10}$/.test(h) || Number(h) >= 2 ** 32)
+    throw new StreamError('invalid-xml', 'h must be a number.')
   return Number(h)
 }

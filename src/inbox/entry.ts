@@ -42,7 +42,14 @@ export class Entry {
   followers: (() => void)[] | undefined
   readonly stanza: Stanza
 
-  constructor(account: number, stanza: Stanza, sender: Sender | undefined, number: number, at: number, takers: Taker[]) {
+  constructor(
+    account: number,
+    stanza: Stanza,
+    sender: Sender | undefined,
+    number: number,
+    at: number,
+    takers: Taker[],
+  ) {
     this.account = account
     this.stanza = stanza
     this.sender = sender

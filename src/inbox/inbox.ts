@@ -115,7 +115,11 @@ export class Inbox implements Timed {
   }
 
   /** Open entries above `after`, with all that this node knows of committed first. */
-  async page(account: number, after: number, limit: number): Promise<{ entries: readonly StoredEntry[]; head: number }> {
+  async page(
+    account: number,
+    after: number,
+    limit: number,
+  ): Promise<{ entries: readonly StoredEntry[]; head: number }> {
     this.commitHeld(account)
     if (this.#lanes.has(account) || this.#commit.hasTakes(account)) await this.#commit.flushed()
     return await this.#store.open(account, after, limit)

@@ -47,7 +47,11 @@ export interface InboxStore {
    */
   commit(batch: Batch): Promise<readonly number[]>
   /** Open received entries with an id above `after`, in order, and the log's head at that moment (0 when empty). */
-  open(account: number, after: number, limit: number): Promise<{ readonly entries: readonly StoredEntry[]; readonly head: number }>
+  open(
+    account: number,
+    after: number,
+    limit: number,
+  ): Promise<{ readonly entries: readonly StoredEntry[]; readonly head: number }>
   /** Heads of the logs of several accounts, for the doorbell. */
   heads(accounts: readonly number[]): Promise<ReadonlyMap<number, number>>
   /** Number of open entries and their bytes, for the quota. */

@@ -29,7 +29,11 @@ export class Certificates {
   readonly #watchers: { close(): void }[] = []
   #timer: NodeJS.Timeout | undefined
 
-  private constructor(files: { readonly certificate: string; readonly key: string }, identity: TlsIdentity, log: Logger) {
+  private constructor(
+    files: { readonly certificate: string; readonly key: string },
+    identity: TlsIdentity,
+    log: Logger,
+  ) {
     this.#files = files
     this.#identity = identity
     this.#log = log
@@ -40,7 +44,9 @@ export class Certificates {
     try {
       identity = await read(files)
     } catch (cause) {
-      throw new StartError(`The TLS certificate ${files.certificate} with key ${files.key} cannot be used: ${(cause as Error).message}`)
+      throw new StartError(
+        `The TLS certificate ${files.certificate} with key ${files.key} cannot be used: ${(cause as Error).message}`,
+      )
     }
     const certificates = new Certificates(files, identity, log)
     certificates.#watch()
@@ -70,7 +76,9 @@ export class Certificates {
         this.#timer = setTimeout(() => void this.#changed(), SETTLE_MS)
         this.#timer.unref()
       })
-      watcher.on('error', (error) => this.#log.warn({ err: error, folder }, 'folder of the certificate cannot be watched'))
+      watcher.on('error', (error) =>
+        this.#log.warn({ err: error, folder }, 'folder of the certificate cannot be watched'),
+      )
       this.#watchers.push(watcher)
     }
   }
@@ -84,7 +92,14 @@ async function read(files: { readonly certificate: string; readonly key: string 
   const [cert, key] = await Promise.all([readFile(files.certificate), readFile(files.key)])
   const hash = await endPointHash(cert)
   if (hash === undefined) throw new Error('the certificate is not readable')
-  const options = { cert, key, minVersion: 'TLSv1.2' as const, ciphers: CIPHERS, honorCipherOrder: true, sessionIdContext: 'fernruf' }
+  const options = {
+    cert,
+    key,
+    minVersion: 'TLSv1.2' as const,
+    ciphers: CIPHERS,
+    honorCipherOrder: true,
+    sessionIdContext: 'fernruf',
+  }
   const SSL_OP_NO_TICKET = 0x4000
   return {
     context: createSecureContext(options),
@@ -97,19 +112,25 @@ async function endPointHash(pem: Buffer): Promise<Buffer | undefined> {
   try {
     const certificate = new X509Certificate(pem)
     const name = /sha(384|512)/i.exec(certificate.signatureAlgorithm ?? '')?.[0]
-    return createHash(name?.toLowerCase() ?? 'sha256').update(certificate.raw).digest()
+    return createHash(name?.toLowerCase() ?? 'sha256')
+      .update(certificate.raw)
+      .digest()
   } catch {
     return undefined
   }
 }
 
 /** A self-signed P-256 certificate for development, made once in the data folder. */
-export async function developmentCertificate(dataDir: string, domains: readonly string[]): Promise<{ certificate: string; key: string }> {
+export async function developmentCertificate(
+  dataDir: string,
+  domains: readonly string[],
+): Promise<{ certificate: string; key: string }> {
   const folder = join(dataDir, 'tls')
   const files = { certificate: join(folder, `${domains[0]}.crt`), key: join(folder, `${domains[0]}.key`) }
   try {
     const present = new X509Certificate(await readFile(files.certificate))
-    if (present.validToDate.getTime() > Date.now() && domains.every((d) => present.checkHost(d) !== undefined)) return files
+    if (present.validToDate.getTime() > Date.now() && domains.every((d) => present.checkHost(d) !== undefined))
+      return files
   } catch {
     // There is none yet.
   }

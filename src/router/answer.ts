@@ -66,7 +66,10 @@ export class Answers {
     const find = (target: IqHandler['target']) => this.#handlers.get(`${target} ${iq.type} ${first.name} ${first.ns}`)
     const session = origin.kind === 'client' ? origin.session : undefined
     const bare = iq.to === undefined ? bareOf(iq.from) : bareOf(iq.to)
-    const call = { request: iq, payload: iq.element.children.find((c): c is Element => typeof c !== 'string') as Element }
+    const call = {
+      request: iq,
+      payload: iq.element.children.find((c): c is Element => typeof c !== 'string') as Element,
+    }
     if (session !== undefined && bare === session.account) {
       const own = find('self')
       if (own?.target === 'self') return own.answer({ ...call, session })
@@ -79,7 +82,8 @@ export class Answers {
     const handler = find('account')
     if (handler?.target !== 'account') throw new StanzaError('service-unavailable')
     return this.#deps.loadView(bare).then((view) => {
-      if (view.account === undefined || view.account.disabledAt !== undefined) throw new StanzaError('service-unavailable')
+      if (view.account === undefined || view.account.disabledAt !== undefined)
+        throw new StanzaError('service-unavailable')
       return handler.answer({ ...call, from: iq.from, account: bare })
     })
   }

@@ -36,7 +36,8 @@ export class Delivery {
     const { account } = view
     const keeping = keepingOf(message)
     if (account === undefined || account.disabledAt !== undefined) {
-      if (keeping !== 'fleeting' && !isReceipt(message)) this.#deps.bounce(message, new StanzaError('service-unavailable'), origin)
+      if (keeping !== 'fleeting' && !isReceipt(message))
+        this.#deps.bounce(message, new StanzaError('service-unavailable'), origin)
       return 'settled'
     }
     const targets = targetsOf(message, sessions)
@@ -66,7 +67,11 @@ export class Delivery {
       return 'pending'
     }
     if (!quota.hasRoom(account)) {
-      this.#deps.bounce(message, new StanzaError('resource-constraint', { text: 'The inbox of this account is full.' }), origin)
+      this.#deps.bounce(
+        message,
+        new StanzaError('resource-constraint', { text: 'The inbox of this account is full.' }),
+        origin,
+      )
       return 'settled'
     }
     if (inbox.keep(account, message, sender, number) === undefined) {
@@ -91,7 +96,8 @@ export class Delivery {
 
   iq(iq: Iq, view: AccountView, sessions: Sessions, origin: Origin): void {
     const target = sessions.find((s) => s.jid === iq.to)
-    if (target !== undefined && view.account !== undefined) this.#deps.inbox.after(view.account.id, () => this.sendTo(target, iq))
+    if (target !== undefined && view.account !== undefined)
+      this.#deps.inbox.after(view.account.id, () => this.sendTo(target, iq))
     else if (isRequest(iq)) this.#deps.bounce(iq, new StanzaError('service-unavailable'), origin)
   }
 

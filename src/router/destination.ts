@@ -1,4 +1,4 @@
-import { bareOf, type BareJid, type Domain, domainOf, type Jid } from '../xmpp/jid.ts'
+import { type BareJid, bareOf, type Domain, domainOf, type Jid } from '../xmpp/jid.ts'
 import type { Iq, Stanza } from '../xmpp/stanza.ts'
 
 /** Where a stanza goes; a pure function of it and of what we serve (RFC 6120 §10, RFC 6121 §8). */

@@ -86,7 +86,9 @@ export class Router implements Line, LinePort {
       return 'settled'
     }
     if (this.#hooks.isEmpty('fromClient', stanza.kind)) return this.#sent(stanza, session, origin)
-    return this.#through('fromClient', { stanza, session }, origin, (event) => this.#sent(event.stanza, session, origin))
+    return this.#through('fromClient', { stanza, session }, origin, (event) =>
+      this.#sent(event.stanza, session, origin),
+    )
   }
   #sent(stanza: Stanza, session: LocalSession, origin: Origin): Progress {
     if (stanza.kind !== 'presence') return route(this, this.#deps.served, stanza, origin)
@@ -175,7 +177,10 @@ export class Router implements Line, LinePort {
   /** Nothing of ours takes messages or presence yet (DESIGN.md section 4: multicast@, components). */
   serve(stanza: Stanza, _address: Jid, origin: Origin): Progress {
     this.#deps.count(stanza.kind, 'service')
-    if (stanza.kind === 'message' && (stanza.type === 'chat' || stanza.type === 'normal' || stanza.type === 'groupchat'))
+    if (
+      stanza.kind === 'message' &&
+      (stanza.type === 'chat' || stanza.type === 'normal' || stanza.type === 'groupchat')
+    )
       this.bounce(stanza, new StanzaError('service-unavailable'), origin)
     else if (isRequest(stanza)) this.bounce(stanza, new StanzaError('service-unavailable'), origin)
     return 'settled'
@@ -184,7 +189,12 @@ export class Router implements Line, LinePort {
   forward(stanza: Stanza, _domain: Domain, origin: Origin): Progress {
     this.#deps.count(stanza.kind, 'remote')
     const isAsking = stanza.kind === 'message' || isRequest(stanza) || stanza.type === 'subscribe'
-    if (isAsking) this.bounce(stanza, new StanzaError('remote-server-not-found', { text: 'This server does not federate yet.' }), origin)
+    if (isAsking)
+      this.bounce(
+        stanza,
+        new StanzaError('remote-server-not-found', { text: 'This server does not federate yet.' }),
+        origin,
+      )
     return 'settled'
   }
 
@@ -218,7 +228,8 @@ export class Router implements Line, LinePort {
     this.#reply(errorReply(stanza, error), origin)
   }
   #reply(reply: Stanza, origin: Origin): void {
-    if (origin.kind === 'client') origin.session.send(reply.to === origin.session.jid ? reply : reply.with({ to: origin.session.jid }))
+    if (origin.kind === 'client')
+      origin.session.send(reply.to === origin.session.jid ? reply : reply.with({ to: origin.session.jid }))
     else if (reply.to !== undefined && reply.to !== reply.from) this.submit(reply)
   }
 

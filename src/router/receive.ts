@@ -48,13 +48,18 @@ function isKind(name: string): name is Kind {
 }
 /** RFC 6121 §3.1.2: subscription stanzas leave from the bare JID. */
 function isSubscription(kind: Kind, type: string | undefined): boolean {
-  return kind === 'presence' && (type === 'subscribe' || type === 'subscribed' || type === 'unsubscribe' || type === 'unsubscribed')
+  return (
+    kind === 'presence' &&
+    (type === 'subscribe' || type === 'subscribed' || type === 'unsubscribe' || type === 'unsubscribed')
+  )
 }
 function faultOf(stanza: Stanza, raw: RawElement, isToMalformed: boolean): StanzaError | undefined {
   if (isToMalformed) return new StanzaError('jid-malformed', { text: 'The address in to is none.' })
-  if (raw.id !== undefined && raw.id.length > MAX_ID) return new StanzaError('policy-violation', { text: 'The id is too long.' })
+  if (raw.id !== undefined && raw.id.length > MAX_ID)
+    return new StanzaError('policy-violation', { text: 'The id is too long.' })
   if (stanza.kind === 'iq') {
-    if (!IQ_TYPES.has(stanza.type)) return new StanzaError('bad-request', { text: 'An iq needs a type: get, set, result or error.' })
+    if (!IQ_TYPES.has(stanza.type))
+      return new StanzaError('bad-request', { text: 'An iq needs a type: get, set, result or error.' })
     if (stanza.id === undefined) return new StanzaError('bad-request', { text: 'An iq needs an id.' })
     if ((stanza.type === 'get' || stanza.type === 'set') && stanza.children.length !== 1)
       return new StanzaError('bad-request', { text: 'A request needs exactly one child element.' })

@@ -10,13 +10,25 @@ export type Frame =
   /** For exactly this connected resource. */
   | { readonly frame: 'stanza'; readonly to: FullJid; readonly stanza: Stanza }
   /** An entry was committed: for the account's following sessions on that node, or for one of them. */
-  | { readonly frame: 'push'; readonly account: BareJid; readonly resource: FullJid | undefined; readonly id: number; readonly stanza: Stanza<'message'> }
+  | {
+      readonly frame: 'push'
+      readonly account: BareJid
+      readonly resource: FullJid | undefined
+      readonly id: number
+      readonly stanza: Stanza<'message'>
+    }
   /** A session that had entries above `position` ended without taking them. */
   | { readonly frame: 'rewind'; readonly account: BareJid; readonly position: number }
   /** The account or its roster changed: its view is to be dropped. */
   | { readonly frame: 'changed'; readonly account: BareJid }
   /** Sessions of the account, or the one session, are to end. */
-  | { readonly frame: 'end'; readonly address: Jid; readonly condition: StreamCondition; readonly text: string; readonly except: FullJid | undefined }
+  | {
+      readonly frame: 'end'
+      readonly address: Jid
+      readonly condition: StreamCondition
+      readonly text: string
+      readonly except: FullJid | undefined
+    }
 
 interface Wire {
   readonly kind: Kind
@@ -50,7 +62,16 @@ export class Relay {
 function write(frame: Frame): Uint8Array {
   if (!('stanza' in frame)) return serialize(frame)
   const { kind, type, id, from, to, lang, content, children } = frame.stanza
-  const wire: Wire = { kind, type, id, from, to, lang, content, children: children.map(({ name, ns }) => ({ name, ns })) }
+  const wire: Wire = {
+    kind,
+    type,
+    id,
+    from,
+    to,
+    lang,
+    content,
+    children: children.map(({ name, ns }) => ({ name, ns })),
+  }
   return serialize({ ...frame, stanza: wire })
 }
 function read(bytes: Uint8Array): Frame {

@@ -48,7 +48,11 @@ export class ViewCache implements Views {
       const view: AccountView =
         found === undefined
           ? { jid, account: undefined, roster: NO_ROSTER }
-          : { jid, account: found.account, roster: found.items.length === 0 ? NO_ROSTER : new Map(found.items.map((i) => [i.contact, i])) }
+          : {
+              jid,
+              account: found.account,
+              roster: found.items.length === 0 ? NO_ROSTER : new Map(found.items.map((i) => [i.contact, i])),
+            }
       const loading = this.#loading.get(jid)
       this.#loading.delete(jid)
       if (loading?.isStale) return await this.load(jid)

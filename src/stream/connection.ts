@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { Tokenizer, type Token, type TokenizerLimits } from '../xmpp/tokenizer.ts'
+import { type Token, Tokenizer, type TokenizerLimits } from '../xmpp/tokenizer.ts'
 
 /** Elements handled for one connection before the others get their turn. */
 const TOKENS_PER_TURN = 64
@@ -102,6 +102,10 @@ export class Connection {
   release(): void {
     this.#held = false
     this.touch()
+  }
+  /** What still comes in is dropped. */
+  ignoreInput(): void {
+    this.#failed = true
   }
   /** Sends what waits and then our FIN; what the peer still sends is dropped unless `reading`. */
   finish(): void {

@@ -4,12 +4,19 @@ import { child, type Element, el, firstElement, textOf } from '../xmpp/element.t
 import type { BareJid, Domain } from '../xmpp/jid.ts'
 import { NS_BIND, NS_CLIENT, NS_SASL, NS_SM, NS_STANZA_ERRORS, NS_TLS } from '../xmpp/ns.ts'
 import { SaslError } from '../xmpp/sasl-error.ts'
-import { errorElement } from '../xmpp/stanza.ts'
+import { echoOf, errorElement } from '../xmpp/stanza.ts'
 import { StanzaError } from '../xmpp/stanza-error.ts'
 import { StreamError } from '../xmpp/stream-error.ts'
 import type { RawElement, TokenizerLimits } from '../xmpp/tokenizer.ts'
 import { bindingTypesFor, createMechanism, mechanismsFor } from './sasl.ts'
-import { decodeInitial, decodeResponse, encodePayload, type Mechanism, type SaslContext, type SaslStep } from './sasl-mechanism.ts'
+import {
+  decodeInitial,
+  decodeResponse,
+  encodePayload,
+  type Mechanism,
+  type SaslContext,
+  type SaslStep,
+} from './sasl-mechanism.ts'
 import { type Stream, type StreamHandler, streamElement } from './stream.ts'
 
 const NS_CHANNEL_BINDING = 'urn:xmpp:sasl-cb:0'
@@ -34,9 +41,18 @@ export interface NegotiationParts {
   readonly tried: (ip: string, mechanism: string, outcome: 'success' | SaslError) => void
   readonly loggedIn: (account: BareJid) => void
   /** Binds a resource; the session becomes the stream's handler. @throws StanzaError */
-  readonly bind: (stream: Stream, account: BareJid, resource: string | undefined) => Promise<{ readonly jid: string; readonly handler: StreamHandler }>
+  readonly bind: (
+    stream: Stream,
+    account: BareJid,
+    resource: string | undefined,
+  ) => Promise<{ readonly jid: string; readonly handler: StreamHandler }>
   /** Resumes a session; undefined with what may be told of a lost one. @throws StreamError */
-  readonly resume: (stream: Stream, account: BareJid, previd: string, h: number) => Promise<{ readonly handler: StreamHandler } | { readonly lost: number | undefined }>
+  readonly resume: (
+    stream: Stream,
+    account: BareJid,
+    previd: string,
+    h: number,
+  ) => Promise<{ readonly handler: StreamHandler } | { readonly lost: number | undefined }>
   readonly readCount: (h: string | undefined) => number
   readonly ended: () => void
 }
@@ -139,7 +155,8 @@ export class Negotiation implements StreamHandler {
     try {
       const text = textOf(raw.element)
       if (raw.name === 'auth') {
-        if (!this.#parts.mayTry(this.#stream.ip)) throw new SaslError('temporary-auth-failure', 'Too many failed attempts; try again later.')
+        if (!this.#parts.mayTry(this.#stream.ip))
+          throw new SaslError('temporary-auth-failure', 'Too many failed attempts; try again later.')
         const name = raw.element.attrs.mechanism ?? ''
         const run = createMechanism(name, this.#saslContext())
         this.#mechanism = { name, run }
@@ -186,7 +203,8 @@ export class Negotiation implements StreamHandler {
     if (error.condition !== 'aborted') this.#parts.tried(this.#stream.ip, name, error)
     const text = error.text === undefined ? [] : [el('text', NS_SASL, { 'xml:lang': 'en' }, error.text)]
     this.#stream.sendElement(el('failure', NS_SASL, {}, el(error.condition, NS_SASL), ...text))
-    if (++this.#failures >= this.#parts.loginAttempts) throw new StreamError('policy-violation', 'Too many failed attempts.')
+    if (++this.#failures >= this.#parts.loginAttempts)
+      throw new StreamError('policy-violation', 'Too many failed attempts.')
   }
 
   #iq(raw: RawElement): void {
@@ -203,11 +221,20 @@ export class Negotiation implements StreamHandler {
       return
     }
     const feature = this.#parts.features.find(
-      (f) => f.chosenBy !== undefined && isOffered(f, this.#flags) && f.chosenBy.ns === payload.ns && f.chosenBy.name === payload.name,
+      (f) =>
+        f.chosenBy !== undefined &&
+        isOffered(f, this.#flags) &&
+        f.chosenBy.ns === payload.ns &&
+        f.chosenBy.name === payload.name,
     )
     const choose = feature?.chosenBy?.choose
     if (choose === undefined) {
-      this.#refuse(raw, new StanzaError('not-authorized', { text: this.#account === undefined ? 'Log in first.' : 'Bind a resource first.' }))
+      this.#refuse(
+        raw,
+        new StanzaError('not-authorized', {
+          text: this.#account === undefined ? 'Log in first.' : 'Bind a resource first.',
+        }),
+      )
       return
     }
     if (this.#flags.has('secure')) this.#deadline = Math.max(this.#deadline, this.#stream.now() + REGISTRATION_MS)
@@ -216,13 +243,15 @@ export class Negotiation implements StreamHandler {
       ({ reply }) => this.#reply(raw, 'result', reply === undefined ? [] : [reply]),
       (error) => {
         if (!(error instanceof StanzaError)) this.#stream.log.error({ err: error }, 'request before login failed')
-        this.#refuse(raw, error instanceof StanzaError ? error : new StanzaError('internal-server-error', { type: 'wait' }))
+        this.#refuse(
+          raw,
+          error instanceof StanzaError ? error : new StanzaError('internal-server-error', { type: 'wait' }),
+        )
       },
     )
   }
   #refuse(raw: RawElement, error: StanzaError): void {
-    const echoed = raw.element.children.filter((c) => typeof c !== 'string')
-    this.#reply(raw, 'error', [...echoed, errorElement(error)])
+    this.#reply(raw, 'error', [...echoOf(raw.element, error), errorElement(error)])
   }
   #reply(raw: RawElement, type: 'result' | 'error', payload: readonly Element[]): void {
     const attrs = { type, id: raw.id ?? '', from: this.#stream.domain as string }

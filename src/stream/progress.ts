@@ -31,7 +31,8 @@ export class SettledPrefix {
       return false
     }
     this.#head++
-    while (this.#ahead !== undefined && this.#ahead.size > 0 && this.#ahead.delete(this.#open[this.#head] as number)) this.#head++
+    while (this.#ahead !== undefined && this.#ahead.size > 0 && this.#ahead.delete(this.#open[this.#head] as number))
+      this.#head++
     if (this.#head === this.#open.length) {
       this.#open.length = 0
       this.#head = 0

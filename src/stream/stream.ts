@@ -53,7 +53,13 @@ export class Stream implements ConnectionOwner, Timed {
   #footerSeen = false
   due = Infinity
 
-  constructor(context: StreamContext, socket: Socket, ip: string, limits: TokenizerLimits, handler: (stream: Stream) => StreamHandler) {
+  constructor(
+    context: StreamContext,
+    socket: Socket,
+    ip: string,
+    limits: TokenizerLimits,
+    handler: (stream: Stream) => StreamHandler,
+  ) {
     this.#context = context
     this.ip = ip
     this.connection = new Connection(socket, context.turns, limits, this)
@@ -134,6 +140,8 @@ export class Stream implements ConnectionOwner, Timed {
       this.#open(token)
     } else {
       this.#footerSeen = true
+      // COMPAT: some clients answer an <r/> that crossed their footer.
+      this.connection.ignoreInput()
       this.#handler.footer()
     }
   }
@@ -145,7 +153,8 @@ export class Stream implements ConnectionOwner, Timed {
   }
   gone(error: Error | undefined): void {
     this.#context.wheel.cancel(this)
-    if (this.#state !== 'over' && this.#state !== 'closing') this.#over(error === undefined ? 'disconnected' : 'connection-lost')
+    if (this.#state !== 'over' && this.#state !== 'closing')
+      this.#over(error === undefined ? 'disconnected' : 'connection-lost')
     this.#state = 'over'
   }
   elapsed(now: number): void {
@@ -162,12 +171,18 @@ export class Stream implements ConnectionOwner, Timed {
   #open(header: HeaderToken): void {
     if (header.name !== 'stream' || header.ns !== NS_STREAMS)
       throw new StreamError('invalid-namespace', 'The root element must be <stream/> in the streams namespace.')
-    if (header.contentNs !== NS_CLIENT) throw new StreamError('invalid-namespace', 'The content namespace must be jabber:client.')
+    if (header.contentNs !== NS_CLIENT)
+      throw new StreamError('invalid-namespace', 'The content namespace must be jabber:client.')
     const version = header.attrs.version
-    if (version === undefined || !version.startsWith('1.')) throw new StreamError('unsupported-version', 'Only XMPP 1.0 is spoken here.')
+    if (version === undefined || !version.startsWith('1.'))
+      throw new StreamError('unsupported-version', 'Only XMPP 1.0 is spoken here.')
     const to = header.attrs.to
     const domain = to === undefined ? undefined : prepareDomain(to)
-    if (domain === undefined) throw new StreamError(to === undefined ? 'host-unknown' : 'improper-addressing', 'The header must name a domain in to.')
+    if (domain === undefined)
+      throw new StreamError(
+        to === undefined ? 'host-unknown' : 'improper-addressing',
+        'The header must name a domain in to.',
+      )
     if (!this.#context.domains.has(domain)) throw new StreamError('host-unknown', 'This domain is not served here.')
     if (this.#domain !== undefined && this.#domain !== domain)
       throw new StreamError('not-authorized', 'A restarted stream must stay with its domain.')
@@ -189,7 +204,9 @@ export class Stream implements ConnectionOwner, Timed {
     // The element is written as any other, its end tag left away.
     const text = serialize(el('x', NS_CLIENT, attrs), NS_CLIENT)
     const written = text.slice(2, text.lastIndexOf('/>'))
-    this.connection.write(`<?xml version='1.0'?><stream:stream xmlns='${NS_CLIENT}' xmlns:stream='${NS_STREAMS}'${written}>`)
+    this.connection.write(
+      `<?xml version='1.0'?><stream:stream xmlns='${NS_CLIENT}' xmlns:stream='${NS_STREAMS}'${written}>`,
+    )
   }
 }
 

@@ -80,7 +80,8 @@ export class Wheel {
     this.#next = until + 1
     for (const target of ready) {
       if (target.due <= now) target.elapsed(now)
-      else if (target.due !== Infinity && !this.#slotOf.has(target)) this.#place(target, Math.ceil(target.due / this.#tickMs))
+      else if (target.due !== Infinity && !this.#slotOf.has(target))
+        this.#place(target, Math.ceil(target.due / this.#tickMs))
     }
     if (this.#slots.size > 0 && this.#timer === undefined) this.#timer = setTimeout(this.#tick, this.#tickMs)
   }

@@ -14,6 +14,7 @@ export const TAB = 0x09
 export const LF = 0x0a
 export const CR = 0x0d
 export const QUOTE = 0x22
+const HASH = 0x23
 export const AMP = 0x26
 export const APOS = 0x27
 export const COLON = 0x3a
@@ -123,7 +124,7 @@ export function referenceLength(buf: Buffer, p: number, end: number): number {
   for (let i = p + 1; i < last; i++) {
     const c = buf[i] as number
     if (c === SEMICOLON) return referenced(buf.toString('latin1', p + 1, i)) === undefined ? -1 : i + 1 - p
-    if (c >= 0x80 || c <= 0x20 || c === LT || c === AMP) return -1
+    if (c !== HASH && (c >= 0x80 || ((CLASS[c] as number) & NAME) === 0)) return -1
   }
   return last < p + MAX_REFERENCE ? 0 : -1
 }

@@ -188,7 +188,7 @@ function bareAsJid(j: Jid): Jid {
 
 /** RFC 6120 §8.3: the same kind of stanza back to its sender, with the request's payload echoed for an iq (Kontalk's clients were tested so). */
 export function errorReply<K extends Kind>(stanza: Stanza<K>, error: StanzaError, from?: Jid): Stanza<K> {
-  const echoed = stanza.kind === 'iq' ? stanza.element.children.filter((c) => typeof c !== 'string') : []
+  const echoed = stanza.kind === 'iq' ? echoOf(stanza.element, error) : []
   const fields = {
     kind: stanza.kind,
     type: 'error',
@@ -197,6 +197,11 @@ export function errorReply<K extends Kind>(stanza: Stanza<K>, error: StanzaError
     to: stanza.from,
   }
   return Stanza.of<K>(fields, ...echoed, errorElement(error))
+}
+/** What of a request goes back with its error: all its payloads, or what the error says. */
+export function echoOf(request: Element, { payload }: StanzaError): readonly Element[] {
+  if (payload !== undefined) return payload === null ? [] : [payload]
+  return request.children.filter((c) => typeof c !== 'string')
 }
 export function errorElement(error: StanzaError): Element {
   const parts: Element[] = [el(error.condition, NS_STANZA_ERRORS)]
