@@ -5,6 +5,7 @@ import { createAccount } from '../helpers/store-samples.ts'
 import { withPostgres, withStores } from '../helpers/test-database.ts'
 
 const refused = (error: unknown) => error instanceof StoreError && error.fault === 'refused'
+const unavailable = (error: unknown) => error instanceof StoreError && error.fault === 'unavailable'
 const disable = 'update account set disabled_at = $2 where id = $1'
 
 withStores('values come back as they went in', async ({ database, dialect }) => {
@@ -96,8 +97,24 @@ withPostgres('transactions that lock each other out are tried again', async (dat
 withStores('a closed database is unavailable', async (stores) => {
   await stores.close()
   const asked = stores.database.query('select 1')
-  await assert.rejects(asked, (error) => error instanceof StoreError && error.fault === 'unavailable')
+  await assert.rejects(asked, unavailable)
 })
+
+withStores(
+  'a queue that is full says so at once, and the rest is served',
+  async ({ database }) => {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const open = database.transaction(() => promise)
+    const asked = Array.from({ length: 5_000 }, () => database.query('select 1 as one'))
+    const all = Promise.allSettled(asked)
+    await assert.rejects(Promise.all(asked.slice(-1)), unavailable)
+    resolve()
+    await open
+    const served = (await all).filter(({ status }) => status === 'fulfilled')
+    assert.ok(served.length > 4_000 && served.length < 4_100, `${served.length} were served`)
+  },
+  { connections: 1 },
+)
 
 withPostgres('a transaction that went on after a refusal is not taken for committed', async (databaseUrl, t) => {
   const stores = await openStores({ databaseUrl, dataDir: '' })
