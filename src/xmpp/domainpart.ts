@@ -13,6 +13,8 @@ const STRICT = {
 } as const
 /** Octets a domainpart may have (RFC 7622 §3.2). */
 const MAX_DOMAINPART = 1023
+/** UTF-16 units a name may have whose A-labels come to 253 octets: none gets shorter than its code points. */
+const MAX_UNITS = 2 * 254
 
 /**
  * The domainpart in the form that is compared: lower case, U-labels, no dot at the end, IPv6 literals shortened (RFC 7622 §3.2).
@@ -20,7 +22,7 @@ const MAX_DOMAINPART = 1023
  * replace beyond that is refused.
  */
 export function prepareDomainpart(text: string): string | undefined {
-  if (text.length > MAX_DOMAINPART) return undefined
+  if (text.length > MAX_UNITS) return undefined
   if (text.startsWith('[')) return ipv6Literal(text)
   const name = foldedLabel(text.endsWith('.') ? text.slice(0, -1) : text)
   if (/^[0-9.]*$/.test(name)) return isIPv4(name) ? name : undefined

@@ -59,25 +59,30 @@ function isForbiddenInLocal(c: number): boolean {
 export function parseJid(text: string): Jid | undefined {
   const length = text.length
   if (length > 3 * MAX_PART + 2) return undefined
-  let i = 0
-  let at = -1
-  for (; i < length; i++) {
-    const c = text.charCodeAt(i)
-    if (c === SLASH) break
-    if (c === AT && at < 0) at = i
-  }
-  if (
-    (at < 0 || isPreparedLocal(text, at)) &&
-    isPreparedDomain(text, at + 1, i) &&
-    (i === length || isPreparedResource(text, i + 1))
-  ) {
-    return text as Jid
-  }
+  // The case of nearly every address: `local@domain/resource` of plain ASCII, or its beginning.
+  const at = localEnd(text)
+  const slash = domainEnd(text, at + 1)
+  if (slash > 0 && (slash === length || isPreparedResource(text, slash + 1))) return text as Jid
+  return prepareParts(text)
+}
+function prepareParts(text: string): Jid | undefined {
+  const slash = text.indexOf('/')
+  const bareEnd = slash < 0 ? text.length : slash
+  const at = text.slice(0, bareEnd).indexOf('@')
   const local = at < 0 ? '' : prepareLocal(text.slice(0, at))
-  const host = prepareDomain(text.slice(at + 1, i))
-  const resource = i === length ? '' : prepareResource(text.slice(i + 1))
+  const host = prepareDomain(text.slice(at + 1, bareEnd))
+  const resource = slash < 0 ? '' : prepareResource(text.slice(slash + 1))
   if (local === undefined || host === undefined || resource === undefined) return undefined
-  return `${at < 0 ? '' : `${local}@`}${host}${i === length ? '' : `/${resource}`}` as Jid
+  return `${at < 0 ? '' : `${local}@`}${host}${slash < 0 ? '' : `/${resource}`}` as Jid
+}
+/** Where the `@` stands after a localpart that needs no preparing; -1 when there is none such. */
+function localEnd(text: string): number {
+  const end = Math.min(text.length, MAX_PART + 1)
+  for (let i = 0; i < end; i++) {
+    const c = text.charCodeAt(i)
+    if (c >= 0x80 || ((CLASS[c] as number) & IN_LOCAL) === 0) return c === AT && i > 0 ? i : -1
+  }
+  return -1
 }
 
 // Each answers whether the ASCII text is what preparing it would make of it, which is so for nearly every address.
@@ -98,28 +103,37 @@ function isPreparedResource(text: string, start: number): boolean {
   }
   return true
 }
-/** Plain labels only: what could be an A-label, an address literal or a mistake is left to `prepareDomain`. */
-function isPreparedDomain(text: string, start: number, end: number): boolean {
-  if (end - start > MAX_DOMAIN) return false
+/**
+ * Where the domainpart from `start` on ends, at a slash or with the text; 0 when it needs preparing. Plain labels only: what could
+ * be an A-label, an address literal or a mistake is left to `prepareDomain`.
+ */
+function domainEnd(text: string, start: number): number {
+  const length = text.length
   let label = start
   let bits = 0
   let before = DOT
-  for (let i = start; i < end; i++) {
+  let i = start
+  for (; i < length; i++) {
     const c = text.charCodeAt(i)
-    if (c >= 0x80) return false
+    if (c >= 0x80) return 0
     if (c === DOT) {
-      if (before === DOT || before === HYPHEN || i - label > MAX_LABEL) return false
+      if (before === DOT || before === HYPHEN || i - label > MAX_LABEL) return 0
       label = i + 1
     } else {
       const own = CLASS[c] as number
-      if ((own & IN_LABEL) === 0) return false
+      if ((own & IN_LABEL) === 0) {
+        if (c === SLASH) break
+        return 0
+      }
       bits |= own
-      if (c === HYPHEN && (before === DOT || (before === HYPHEN && i - label === 3))) return false
+      if (c === HYPHEN && (before === DOT || (before === HYPHEN && i - label === 3))) return 0
     }
     before = c
   }
-  return before !== DOT && before !== HYPHEN && end - label <= MAX_LABEL && (bits & LETTER) !== 0
+  if (before === DOT || before === HYPHEN || i - label > MAX_LABEL || i - start > MAX_DOMAIN) return 0
+  return (bits & LETTER) === 0 ? 0 : i
 }
+const isPreparedDomain = (text: string): boolean => domainEnd(text, 0) === text.length && text !== ''
 
 /** Prepares a resourcepart (OpaqueString); undefined when it is none. */
 export function prepareResource(text: string): string | undefined {
@@ -139,8 +153,15 @@ export function prepareLocal(text: string): string | undefined {
 }
 /** Prepares a domainpart; undefined when it is none. */
 export function prepareDomain(text: string): Domain | undefined {
-  if (isPreparedDomain(text, 0, text.length)) return text as Domain
+  if (isPreparedDomain(text)) return text as Domain
+  const plain = text.length > MAX_DOMAIN + 1 ? '' : lowerAscii(text.endsWith('.') ? text.slice(0, -1) : text)
+  if (isPreparedDomain(plain)) return plain as Domain
   return prepareDomainpart(text) as Domain | undefined
+}
+/** In lower case, if it is ASCII; '' if not. */
+function lowerAscii(text: string): string {
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) >= 0x80) return ''
+  return text.toLowerCase()
 }
 function bounded(part: string | undefined): string | undefined {
   return part === undefined || Buffer.byteLength(part) > MAX_PART ? undefined : part
