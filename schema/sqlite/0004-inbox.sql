@@ -22,7 +22,7 @@ create table entry (
   peer text not null check (octet_length(peer) <= 3071),
   payload blob not null,
   primary key (account_id, id)
-) strict, without rowid;
+) strict; -- with rowid: a batch for many accounts fills pages in turn instead of touching one per account
 
 create trigger log_removed after delete on log begin
   delete from entry where account_id = old.account_id;

@@ -60,6 +60,7 @@ function take(db: Statements, account: number, log: LogRow, taken: readonly Rang
 
 /** The range from its first to its last wanted entry; nothing when there is none. */
 function tighten(db: Statements, account: number, [from, to]: Range): readonly Range[] {
+  if (from > to) return []
   const row = db
     .get(
       `select (select id from entry where account_id = $1 and id between $2 and $3 and wanted = 1 order by id limit 1) as f,
