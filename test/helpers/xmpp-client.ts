@@ -3,13 +3,17 @@ import { bind, type Login, logIn, NS_SM } from './login.ts'
 import { difference, parse, write } from './match-element.ts'
 import { type ConnectionSettings, describe, XmppConnection } from './xmpp-connection.ts'
 
+/** A server's question whether the device is there (XEP-0199). */
+const isPing = (e: Element): boolean =>
+  e.name === 'iq' && e.attrs.type === 'get' && e.children.some((c) => typeof c !== 'string' && c.ns === 'urn:xmpp:ping')
+
 export interface ClientSettings extends ConnectionSettings {
   readonly login: Login
   /** Undefined: the server chooses. */
   readonly resource: string | undefined
   /** False: presence is left out of what the client hears, so that message stories need not spell it. */
   readonly hearsPresence?: boolean
-  /** True: `<r/>` from the server is heard like a stanza and left unanswered. */
+  /** True: the server's `<r/>` and pings are heard like stanzas and left unanswered. */
   readonly manualAcks?: boolean
   /** The other clients of the story, for `receivesNothing`. */
   readonly others?: () => readonly XmppClient[]
@@ -239,6 +243,11 @@ export class XmppClient {
       return e
     }
     if (this.#enabled && e.ns === 'jabber:client') this.#received++
+    if (isPing(e) && e.attrs.from === this.domain && this.#settings.manualAcks !== true) {
+      this.connection.write(`<iq type='result' id='${e.attrs.id}' to='${this.domain}'/>`)
+      if (this.#enabled) this.#unacked.push('')
+      return undefined
+    }
     if (e.name === 'presence' && this.#settings.hearsPresence !== true) return undefined
     if (e.name === 'iq' && (e.attrs.id ?? '').startsWith('flush-') && e.attrs.type !== 'get') return undefined
     return e

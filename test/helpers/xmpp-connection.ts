@@ -11,7 +11,7 @@ export const NS_STREAM_ERRORS = 'urn:ietf:params:xml:ns:xmpp-streams'
 export const NS_TLS = 'urn:ietf:params:xml:ns:xmpp-tls'
 
 /** How long anything that must come may take. Generous: a loaded machine is no failure. */
-export const DEADLINE_MS = 15_000
+export const DEADLINE_MS = 10_000
 
 export type Incoming =
   | { readonly kind: 'header'; readonly attrs: Readonly<Record<string, string>> }
@@ -100,10 +100,8 @@ export class XmppConnection {
   /** Settles when everything written so far has left this process, or the connection has ended. */
   async drained(): Promise<void> {
     if (this.#ended || this.#socket.writableLength === 0) return
-    await new Promise<void>((done) => {
-      this.#socket.once('close', () => done())
-      this.#socket.write('', () => done())
-    })
+    // The callback is called with an error when the socket is destroyed meanwhile.
+    await new Promise<void>((done) => this.#socket.write('', () => done()))
   }
   /** Stops reading, so that the server's writes pile up. */
   pause(): void {
