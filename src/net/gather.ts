@@ -8,9 +8,13 @@ const HEADER_BYTES = 5
 const MAX_HELD_BYTES = 131_072
 /** Shorter than any ClientHello, longer than any Finished of TLS 1.2. */
 const LONGEST_FINISHED = 100
-/** Records that can only end a TLS 1.3 client's flight: a Finished alone, or behind an empty Certificate (SHA-256, SHA-384). */
-const FINISHED_ALONE: ReadonlySet<number> = new Set([53, 69])
+/**
+ * Lengths of records that can only end a TLS 1.3 client's flight: a Finished alone (SHA-256 or SHA-384; OpenJDK pads by 16), or
+ * behind an empty Certificate.
+ */
+const FINISHED_ALONE: ReadonlySet<number> = new Set([53, 69, 85])
 const EMPTY_AND_FINISHED: ReadonlySet<number> = new Set([61, 77])
+
 /** What is to be done with what has come so far: keep it, perhaps until nothing more comes, hand it on now, or hand it on and look no further. */
 export type Verdict = 'hold' | 'hold-until-quiet' | 'release' | 'done'
 

@@ -27,13 +27,23 @@ export interface SecureOptions {
 /**
  * Makes a TLS server of an accepted socket, from its ClientHello to the end of the handshake; asks for a certificate without
  * naming authorities and takes any. The caller limits the time, by destroying `raw`. Rejects when the handshake fails or the
- * socket closes before its end.
+ * socket closes before its end; `raw` is destroyed then.
  */
 export async function secureServerSocket(raw: Socket, options: SecureOptions): Promise<TLSSocket> {
+  try {
+    return await handshake(raw, options)
+  } catch (error) {
+    raw.destroy()
+    throw error
+  }
+}
+
+async function handshake(raw: Socket, options: SecureOptions): Promise<TLSSocket> {
   raw.pause()
   if (options.initial !== undefined && options.initial.length > 0) raw.unshift(options.initial)
   const java = await javaTlsBehind(raw)
   const way = options.always || java !== undefined ? 'gathered' : 'direct'
+  if (raw.destroyed) throw new Error('closed before the TLS handshake')
   options.onWay?.(way)
   const socket = new TLSSocket(way === 'gathered' ? new GatheringSocket(raw, QUIET_MS[java ?? 'unknown']) : raw, {
     isServer: true,
