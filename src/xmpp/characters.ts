@@ -1,4 +1,5 @@
 import { NAME_EXTRA_RANGES, NAME_START_RANGES } from './name-tables.ts'
+import { badCharacter, badReference, malformed } from './xml-fault.ts'
 
 /** Bits of `CLASS`: what an octet may be or end. */
 export const NAME_START = 1
@@ -61,43 +62,59 @@ export function runOver(buf: Uint8Array, p: number, end: number, stop: number): 
 }
 
 /**
- * Octets of the UTF-8 sequence at `p`, whose first octet is ≥ 0x80; 0 when `end` cuts it, -1 when it is none or stands for
- * something that is no Char (XML 1.0 §2.2): overlong forms, surrogates, U+FFFE, U+FFFF, beyond U+10FFFF.
+ * Octets of the UTF-8 sequence at `p`, whose first octet is ≥ 0x80; 0 when `end` cuts it.
+ * @throws StreamError when it is none or stands for what is no Char (XML 1.0 §2.2): overlong forms, surrogates, U+FFFE, U+FFFF,
+ * beyond U+10FFFF
  */
 export function sequenceLength(buf: Uint8Array, p: number, end: number): number {
   const first = buf[p] as number
-  if (first < 0xc2 || first > 0xf4) return -1
+  if (first < 0xc2 || first > 0xf4) throw badCharacter()
   if (p + 1 >= end) return 0
   const second = buf[p + 1] as number
-  if ((second & 0xc0) !== 0x80) return -1
+  if ((second & 0xc0) !== 0x80) throw badCharacter()
   if (first < 0xe0) return 2
   if (first < 0xf0) {
-    if ((first === 0xe0 && second < 0xa0) || (first === 0xed && second > 0x9f)) return -1
+    if ((first === 0xe0 && second < 0xa0) || (first === 0xed && second > 0x9f)) throw badCharacter()
     if (p + 2 >= end) return 0
     const third = buf[p + 2] as number
-    if ((third & 0xc0) !== 0x80 || (first === 0xef && second === 0xbf && third > 0xbd)) return -1
+    if ((third & 0xc0) !== 0x80 || (first === 0xef && second === 0xbf && third > 0xbd)) throw badCharacter()
     return 3
   }
-  if ((first === 0xf0 && second < 0x90) || (first === 0xf4 && second > 0x8f)) return -1
+  if ((first === 0xf0 && second < 0x90) || (first === 0xf4 && second > 0x8f)) throw badCharacter()
   if (p + 2 >= end) return 0
-  if (((buf[p + 2] as number) & 0xc0) !== 0x80) return -1
+  if (((buf[p + 2] as number) & 0xc0) !== 0x80) throw badCharacter()
   if (p + 3 >= end) return 0
-  return ((buf[p + 3] as number) & 0xc0) === 0x80 ? 4 : -1
+  if (((buf[p + 3] as number) & 0xc0) !== 0x80) throw badCharacter()
+  return 4
 }
 
 /**
- * Octets of the non-ASCII name character at `p`; 0 when `end` cuts it, -1 when it may not stand there. Only what the fourth and
+ * Octets of the non-ASCII name character at `p`; 0 when `end` cuts it. Only what the fourth and
  * the fifth edition of XML 1.0 both allow: most parsers in the field know the fourth only, and would end the stream of whoever
  * is sent more.
+ * @throws StreamError when it may not stand there
  */
 export function nameCharacterLength(buf: Uint8Array, p: number, end: number, first: boolean): number {
   const length = sequenceLength(buf, p, end)
-  if (length <= 0) return length
-  if (length === 4) return -1
+  if (length === 0) return 0
+  if (length === 4) throw badCharacter()
   const a = buf[p] as number
   const b = (buf[p + 1] as number) & 0x3f
   const code = length === 2 ? ((a & 0x1f) << 6) | b : ((a & 0x0f) << 12) | (b << 6) | ((buf[p + 2] as number) & 0x3f)
-  return within(NAME_START_RANGES, code) || (!first && within(NAME_EXTRA_RANGES, code)) ? length : -1
+  if (!within(NAME_START_RANGES, code) && (first || !within(NAME_EXTRA_RANGES, code))) throw badCharacter()
+  return length
+}
+
+/**
+ * Checks what a name of right characters may still lack: that it is not empty, and how it and its local part begin.
+ * @throws StreamError
+ */
+export function checkName(buf: Uint8Array, start: number, colon: number, end: number): void {
+  const first = buf[start] as number
+  if (start === end || (first < 0x80 && ((CLASS[first] as number) & NAME_START) === 0)) throw malformed()
+  if (colon < 0) return
+  const local = buf[colon + 1] as number
+  if (colon + 1 === end || (local < 0x80 && ((CLASS[local] as number) & NAME_START) === 0)) throw malformed()
 }
 
 /** Whether `code` lies in one of the ranges, given as first, last, first, last … in rising order. */
@@ -116,17 +133,21 @@ export function within(ranges: Uint16Array | Uint32Array, code: number): boolean
 export const MAX_REFERENCE = 16
 
 /**
- * Octets of the reference at `p`, which is a `&`; 0 when `end` cuts it, -1 when it is none of the five predefined entities and no
- * reference to a Char.
+ * Octets of the reference at `p`, which is a `&`; 0 when `end` cuts it.
+ * @throws StreamError when it is none of the five predefined entities and no reference to a Char
  */
 export function referenceLength(buf: Buffer, p: number, end: number): number {
   const last = Math.min(end, p + MAX_REFERENCE)
   for (let i = p + 1; i < last; i++) {
     const c = buf[i] as number
-    if (c === SEMICOLON) return referenced(buf.toString('latin1', p + 1, i)) === undefined ? -1 : i + 1 - p
-    if (c !== HASH && (c >= 0x80 || ((CLASS[c] as number) & NAME) === 0)) return -1
+    if (c === SEMICOLON) {
+      if (referenced(buf.toString('latin1', p + 1, i)) === undefined) throw badReference()
+      return i + 1 - p
+    }
+    if (c !== HASH && (c >= 0x80 || ((CLASS[c] as number) & NAME) === 0)) throw badReference()
   }
-  return last < p + MAX_REFERENCE ? 0 : -1
+  if (last === p + MAX_REFERENCE) throw badReference()
+  return 0
 }
 
 const HEXADECIMAL = /^#x[0-9a-fA-F]{1,13}$/

@@ -1,5 +1,6 @@
 import { StreamError } from './stream-error.ts'
 
+const CDATA_OPENING = '![CDATA['
 const MAX_DECLARATION = 200
 const DECLARATION =
   /^<\?xml[ \t\r\n]+version[ \t\r\n]*=[ \t\r\n]*(?:'([^'<&]*)'|"([^"<&]*)")(?:[ \t\r\n]+encoding[ \t\r\n]*=[ \t\r\n]*(?:'([^'<&]*)'|"([^"<&]*)"))?(?:[ \t\r\n]+standalone[ \t\r\n]*=[ \t\r\n]*(?:'(?:yes|no)'|"(?:yes|no)"))?[ \t\r\n]*\?>$/
@@ -26,4 +27,16 @@ export function declarationLength(buf: Buffer, start: number, end: number): numb
   const encoding = parts[3] ?? parts[4] ?? 'UTF-8'
   if (encoding.toUpperCase() !== 'UTF-8') throw new StreamError('unsupported-encoding', 'only UTF-8 is spoken here')
   return close + 2
+}
+
+/**
+ * Octets of what opens a CDATA section, from the `!` at `start` on; 0 when `end` cuts it.
+ * @throws StreamError restricted-xml for whatever else begins so: comments, DTDs
+ */
+export function cdataOpeningLength(buf: Buffer, start: number, end: number): number {
+  for (let i = 0; i < CDATA_OPENING.length; i++) {
+    if (start + i === end) return 0
+    if (buf[start + i] !== CDATA_OPENING.charCodeAt(i)) throw new StreamError('restricted-xml', 'comment or DTD')
+  }
+  return CDATA_OPENING.length
 }

@@ -109,8 +109,13 @@ const FREQUENT: Readonly<Record<string, string>> = {
 const TYPES =
   'chat normal error groupchat headline get set result unavailable subscribe subscribed unsubscribe unsubscribed probe'
 
+const ATTRIBUTES =
+  'to from id type xmlns xml:lang jid name subscription ask node ver hash stamp var label code by action status sid ' +
+  'seconds max h resume previd location queryid xmlns:stream encoding affiliation role'
+
 const namespaces = new Words(Object.keys(FREQUENT))
 const values = new Words(TYPES.split(' '))
+const attributes = new Words(ATTRIBUTES.split(' '))
 const locals = names()
 
 function names(): Words {
@@ -131,6 +136,10 @@ export function knownNamespace(buf: Uint8Array, start: number, end: number): str
 /** The value when it is one of the stanza types. */
 export function knownType(buf: Uint8Array, start: number, end: number): string | undefined {
   return values.find(buf, start, end)?.text
+}
+/** An attribute's name as written. */
+export function attributeName(buf: Buffer, start: number, end: number): string {
+  return attributes.find(buf, start, end)?.text ?? buf.toString('utf8', start, end)
 }
 export function localName(buf: Buffer, start: number, end: number): string {
   return locals.find(buf, start, end)?.text ?? buf.toString('utf8', start, end)

@@ -1,8 +1,8 @@
 import { type Attributes, FROM, ID, LANG, OTHER, PREFIXED, SAME_KIND, TO, TYPE, XMLNS } from './attributes.ts'
 import { equals, knownType, localName, qualifiedName } from './interned.ts'
 import { isXml, isXmlns, Namespaces, NS_XML, type RootScope, readNamespace } from './namespaces.ts'
-import { StreamError } from './stream-error.ts'
 import type { QName, TokenizerLimits } from './tokenizer.ts'
+import { badPrefix, repeated, tooMuch } from './xml-fault.ts'
 
 const NO_ROOT: RootScope = { defaultNs: '', prefixes: new Map() }
 
@@ -136,7 +136,7 @@ export class Opening {
         }
       }
     }
-    throw new StreamError('not-well-formed', 'an attribute is there twice')
+    throw repeated()
   }
   #isCommand(buf: Buffer, unit: number): boolean {
     return equals('command', buf, unit + this.#nameStart, unit + this.#nameEnd)
@@ -181,7 +181,7 @@ export class Opening {
       if (colon < 0 || isXmlns(buf, start, unit + colon)) continue
       const ns = this.#resolve(buf, start, unit + colon, depth)
       names.add(`${ns} ${buf.toString('utf8', unit + colon + 1, unit + attributes.end(i))}`)
-      if (names.size !== ++count) throw new StreamError('not-well-formed', 'an attribute is there twice')
+      if (names.size !== ++count) throw repeated()
     }
   }
 
@@ -229,10 +229,4 @@ export class Opening {
 function sameValue(attributes: Attributes, buf: Buffer, unit: number, a: number, b: number): boolean {
   const one = buf.subarray(unit + attributes.valueStart(a), unit + attributes.valueEnd(a))
   return one.equals(buf.subarray(unit + attributes.valueStart(b), unit + attributes.valueEnd(b)))
-}
-function badPrefix(text: string): StreamError {
-  return new StreamError('bad-namespace-prefix', text)
-}
-function tooMuch(text: string): StreamError {
-  return new StreamError('policy-violation', text)
 }

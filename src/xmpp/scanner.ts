@@ -6,6 +6,7 @@ import {
   CLASS,
   COLON,
   CR,
+  checkName,
   GT,
   LF,
   LT,
@@ -21,10 +22,11 @@ import {
   TEXT_STOP,
   VALUE_STOP,
 } from './characters.ts'
-import { declarationLength } from './declaration.ts'
+import { cdataOpeningLength, declarationLength } from './declaration.ts'
 import { Opening } from './opening.ts'
 import { StreamError } from './stream-error.ts'
 import type { TokenizerLimits } from './tokenizer.ts'
+import { badCharacter, malformed, mismatched, strayText, tooMuch } from './xml-fault.ts'
 
 /** What `scan` came to. */
 export const MORE = 0
@@ -47,16 +49,13 @@ const EMPTY_TAG = 10
 const END_NAME = 11
 const AFTER_END_NAME = 12
 const CDATA = 13
-/** The root was an empty-element tag. */
-const CLOSING = 14
+const CLOSING = 14 // The root was an empty-element tag.
 const CLOSED = 15
 
 const SLASH = 0x2f
 const EQUALS = 0x3d
 const BANG = 0x21
 const QUESTION = 0x3f
-const CDATA_OPENING = '![CDATA['
-const NO_NAME = Buffer.alloc(0)
 
 /**
  * The state machine under the tokenizer: checks every octet once (XML 1.0, Namespaces in XML 1.0, RFC 6120 §11.1) and finds
@@ -73,7 +72,6 @@ export class Scanner {
   /** Offsets of the content from `unit`. */
   contentStart = 0
   contentEnd = 0
-
   #state = OUTSIDE
   /** Where to go on, from `unit`. */
   #at = 0
@@ -83,7 +81,7 @@ export class Scanner {
   readonly #starts: number[] = []
   readonly #ends: number[] = []
   #rootOpen = false
-  #rootName = NO_NAME
+  #rootName: Buffer = Buffer.alloc(0)
   #mayDeclare = true
   #restarted = false
   #quote = 0
@@ -137,12 +135,10 @@ export class Scanner {
           } else if (c >= 0x80) {
             const length = sequenceLength(buf, p, end)
             if (length === 0) break scanning
-            if (length < 0) throw badCharacter()
             p += length
           } else if (c === AMP) {
             const length = referenceLength(buf, p, end)
             if (length === 0) break scanning
-            if (length < 0) throw badReference()
             p += length
           } else if (c === GT) {
             if (p - unit >= this.#run + 2 && buf[p - 1] === BRACKET && buf[p - 2] === BRACKET) {
@@ -175,13 +171,11 @@ export class Scanner {
             p = unit
             state = OUTSIDE
           } else if (c === BANG) {
-            for (let i = 0; i < CDATA_OPENING.length; i++) {
-              if (p + i === end) break scanning
-              if (buf[p + i] !== CDATA_OPENING.charCodeAt(i)) throw new StreamError('restricted-xml', 'comment or DTD')
-            }
+            const length = cdataOpeningLength(buf, p, end)
+            if (length === 0) break scanning
             if (this.#depth === 0) throw this.#rootOpen ? strayText() : malformed()
             this.opening.canonical = false
-            p += CDATA_OPENING.length
+            p += length
             this.#run = p - unit
             state = CDATA
           } else throw malformed()
@@ -197,7 +191,8 @@ export class Scanner {
             p += length
             break
           }
-          this.#endName(buf, unit, p)
+          this.#nameEnd = p - unit
+          checkName(buf, unit + this.#nameStart, this.#nameColon < 0 ? -1 : unit + this.#nameColon, p)
           this.#starts[this.#depth] = this.#nameStart
           this.#ends[this.#depth] = this.#nameEnd
           this.opening.named(this.#nameStart, this.#nameColon, this.#nameEnd)
@@ -241,7 +236,8 @@ export class Scanner {
             p += length
             break
           }
-          this.#endName(buf, unit, p)
+          this.#nameEnd = p - unit
+          checkName(buf, unit + this.#nameStart, this.#nameColon < 0 ? -1 : unit + this.#nameColon, p)
           state = AFTER_ATTRIBUTE_NAME
           break
         case AFTER_ATTRIBUTE_NAME:
@@ -279,14 +275,12 @@ export class Scanner {
           } else if (c >= 0x80) {
             const length = sequenceLength(buf, p, end)
             if (length === 0) break scanning
-            if (length < 0) throw badCharacter()
             this.#flags |= NON_ASCII
             p += length
           } else if (c === QUOTE || c === APOS) p++
           else if (c === AMP) {
             const length = referenceLength(buf, p, end)
             if (length === 0) break scanning
-            if (length < 0) throw badReference()
             this.#flags |= ENCODED
             p += length
           } else if (c === TAB || c === LF || c === CR) {
@@ -320,7 +314,7 @@ export class Scanner {
           const to = depth < 0 ? opened.length : unit + (this.#ends[depth] as number)
           let expected = from + this.#matched
           while (p < end && expected < to) {
-            if (buf[p] !== opened[expected]) throw new StreamError('not-well-formed', 'mismatched end tag')
+            if (buf[p] !== opened[expected]) throw mismatched()
             p++
             expected++
           }
@@ -339,8 +333,7 @@ export class Scanner {
             }
             this.#run = p - unit
             state = TEXT
-          } else if (((classes[c] as number) & SPACE) === 0)
-            throw new StreamError('not-well-formed', 'mismatched end tag')
+          } else if (((classes[c] as number) & SPACE) === 0) throw mismatched()
           else if (c === CR) this.opening.canonical = false
           break
         case CDATA:
@@ -350,7 +343,6 @@ export class Scanner {
           if (c >= 0x80) {
             const length = sequenceLength(buf, p, end)
             if (length === 0) break scanning
-            if (length < 0) throw badCharacter()
             p += length
           } else if (c === GT && p - unit >= this.#run + 2 && buf[p - 1] === BRACKET && buf[p - 2] === BRACKET) {
             p++
@@ -402,36 +394,6 @@ export class Scanner {
       this.#nameColon = at
       return 1
     }
-    const length = nameCharacterLength(buf, p, end, at === this.#nameStart || at === this.#nameColon + 1)
-    if (length < 0) throw badCharacter()
-    return length
+    return nameCharacterLength(buf, p, end, at === this.#nameStart || at === this.#nameColon + 1)
   }
-  /** Checks what every name is checked for: that it is not empty, and how it and its local part begin. */
-  #endName(buf: Buffer, unit: number, p: number): void {
-    this.#nameEnd = p - unit
-    const first = buf[unit + this.#nameStart] as number
-    if (this.#nameEnd === this.#nameStart || (first < 0x80 && ((CLASS[first] as number) & NAME_START) === 0))
-      throw malformed()
-    if (this.#nameColon < 0) return
-    const local = buf[unit + this.#nameColon + 1] as number
-    if (this.#nameColon + 1 === this.#nameEnd || (local < 0x80 && ((CLASS[local] as number) & NAME_START) === 0)) {
-      throw malformed()
-    }
-  }
-}
-
-function malformed(): StreamError {
-  return new StreamError('not-well-formed', 'malformed XML')
-}
-function badCharacter(): StreamError {
-  return new StreamError('not-well-formed', 'malformed UTF-8 or a character XML does not have')
-}
-function badReference(): StreamError {
-  return new StreamError('not-well-formed', 'reference to no predefined entity and no character')
-}
-function strayText(): StreamError {
-  return new StreamError('invalid-xml', 'character data between stanzas')
-}
-function tooMuch(text: string): StreamError {
-  return new StreamError('policy-violation', text)
 }

@@ -1,6 +1,6 @@
-import { CLASS, COLON, decodeText, decodeValue, GT, LT, SPACE } from './characters.ts'
+import { CLASS, COLON, decodeText, decodeValue, GT, LT, SPACE, TEXT_STOP, VALUE_STOP } from './characters.ts'
 import { type Attributes, type Element, newElement, noAttributes } from './element.ts'
-import { knownNamespace, localName } from './interned.ts'
+import { attributeName, knownNamespace, localName } from './interned.ts'
 import type { RootScope } from './namespaces.ts'
 
 /** A prefix in scope, innermost first. */
@@ -49,8 +49,11 @@ class TreeReader {
       const inner = this.#open.at(-1)
       if (inner !== undefined) {
         let lt = p
-        while (buf[lt] !== LT) lt++
-        if (lt > p) addText(inner.children, decodeText(buf, p, lt))
+        let bits = 0
+        for (let c = buf[lt]; c !== LT; c = buf[++lt]) bits |= CLASS[c as number] as number
+        if (lt > p) {
+          addText(inner.children, (bits & TEXT_STOP) === 0 ? buf.toString('latin1', p, lt) : decodeText(buf, p, lt))
+        }
         this.#p = lt
       }
       const next = buf[this.#p + 1]
@@ -103,14 +106,18 @@ class TreeReader {
       while (buf[p] === EQUALS || isSpace(buf[p])) p++
       const quote = buf[p]
       const valueStart = ++p
-      while (buf[p] !== quote) p++
+      let bits = 0
+      for (let v = buf[p]; v !== quote; v = buf[++p]) bits |= CLASS[v as number] as number
       const valueEnd = p++
-      const name = buf.toString('utf8', nameStart, nameEnd)
+      const name = attributeName(buf, nameStart, nameEnd)
       if (name === 'xmlns') defaultNs = namespace(buf, valueStart, valueEnd)
       else if (name.startsWith('xmlns:'))
         scope = { prefix: name.slice(6), uri: namespace(buf, valueStart, valueEnd), outer: scope }
       else {
-        const value = decodeValue(buf, valueStart, valueEnd)
+        const value =
+          (bits & VALUE_STOP) === 0
+            ? buf.toString('latin1', valueStart, valueEnd)
+            : decodeValue(buf, valueStart, valueEnd)
         attrs ??= Object.create(null) as Record<string, string>
         if (nameColon < 0 || name.startsWith('xml:')) attrs[name] = value
         else {
