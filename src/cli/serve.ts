@@ -68,13 +68,14 @@ export function welcome(config: Config, file: string, server: RunningServer): st
     server.addresses
       .filter((listening) => listening.kind === kind)
       .map((listening) => formatAddress(listening.address))
-      .join(' ')
+      .join(' ') || 'none'
   const [domain] = server.domains
   const ops = server.addresses.find((listening) => listening.kind === 'ops')?.address
   return [
     '',
     `Fernruf serves ${server.domains.join(', ')}`,
-    `  clients        ${at('starttls')} (STARTTLS), ${at('direct_tls')} (direct TLS)`,
+    `  STARTTLS       ${at('starttls')}`,
+    `  direct TLS     ${at('direct_tls')}`,
     ...(ops === undefined ? [] : [`  metrics        ${metricsUrl(ops)}`]),
     `  data           ${config.database === undefined ? config.data_dir : `PostgreSQL, and ${config.data_dir}`}`,
     `  config         ${file}`,

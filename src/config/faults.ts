@@ -58,6 +58,7 @@ const KINDS: Readonly<Record<string, string>> = {
   object: 'a section',
   array: 'a list',
   int: 'a whole number',
+  number: 'a number',
   string: 'a text',
   boolean: 'true or false',
 }
