@@ -62,7 +62,7 @@ export class Sender {
   async lives(more: () => boolean): Promise<void> {
     const [connection, h] = await connects(this.#device, this.#smid, 0)
     // A lower bound: what it covers need not be sent again.
-    if (h !== undefined) this.#ackTo(h)
+    if (h !== undefined && h > this.#acked) this.#ackTo(h)
     this.#smid = await enables(connection)
     this.#acked = 0
     for (const id of this.#unacked) this.#send(connection, id)
