@@ -9,6 +9,8 @@ import { GatheringSocket } from './gather.ts'
  */
 const QUIET_MS: Readonly<Record<JavaTls | 'unknown', number>> = { conscrypt: 80, jsse: 5_000, unknown: 250 }
 
+const NOTED_ERROR = 'ERR_SSL_INVALID_CERTIFICATE'
+
 /** Whether the records of a handshake were gathered, for the metric. */
 export type HandshakeWay = 'gathered' | 'direct'
 
@@ -62,6 +64,13 @@ async function handshake(raw: Socket, options: SecureOptions): Promise<TLSSocket
     socket.once('error', failed)
     socket.once('close', closed)
     socket.once('secure', () => {
+      // What comes in one piece with the end of the handshake may fail before the caller listens; 'close' tells of it too.
+      socket.on('error', () => undefined)
+      // Node tells only a tls.Server of errors after the handshake; without this the socket would stay, deaf, for ever. The error
+      // that OpenSSL has noted about a Kontalk certificate comes this way, too, and means nothing.
+      socket.on('_tlsError', (error: NodeJS.ErrnoException) => {
+        if (error.code !== NOTED_ERROR) socket.destroy(error)
+      })
       socket.removeListener('error', failed)
       socket.removeListener('close', closed)
       resolve()

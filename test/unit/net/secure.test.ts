@@ -23,6 +23,9 @@ interface TestServer {
 let kontalk: { readonly cert: string; readonly key: string }
 let contexts: { context: ReturnType<typeof createSecureContext>; ticketless: ReturnType<typeof createSecureContext> }
 const closing: (() => void)[] = []
+/** Unlike `once`, whatever else happens. */
+const closed = (socket: Socket): Promise<void> =>
+  new Promise((resolve) => (socket.closed ? resolve() : void socket.on('close', () => resolve())))
 before(async () => {
   const phone = await phoneKey('romeo@example.org')
   kontalk = { cert: toPem(bridgeCertificate(phone)), key: keyPem(phone.master) }
@@ -78,9 +81,9 @@ async function greeted(
     ciphers: 'DEFAULT@SECLEVEL=0',
     ...options,
   })
-  const closed = once(socket, 'close').then(() => Promise.reject(new Error('closed')))
-  const [data] = (await Promise.race([once(socket, 'data'), closed])) as [Buffer]
-  closed.catch(() => undefined)
+  const ended = closed(socket).then(() => Promise.reject(new Error('closed')))
+  const [data] = (await Promise.race([once(socket, 'data'), ended])) as [Buffer]
+  ended.catch(() => undefined)
   return { greeting: data.toString().trimEnd(), socket }
 }
 
@@ -94,6 +97,8 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
       for (let i = 0; i < 25; i++) {
         const { greeting, socket } = await greeted(proxy.port, { ...pinned, ...kontalk })
         assert.equal(greeting, 'certificate fresh')
+        socket.write('echo')
+        assert.equal(String(((await once(socket, 'data')) as [Buffer])[0]), 'echo')
         socket.destroy()
       }
       assert.deepEqual(server.faults, [])
@@ -176,6 +181,46 @@ test('the ClientHello byte by byte', async () => {
   socket.destroy()
 })
 
+for (const always of [true, false]) {
+  test(`rubbish in one piece with the end of the handshake, ${always ? 'gathered' : 'left alone'}, harms nobody`, async () => {
+    const server = await serve(always)
+    const proxy = createServer((client) => {
+      const upstream = connectTcp({ port: server.port, host: '127.0.0.1', noDelay: true })
+      upstream.pipe(client)
+      client.on('data', (chunk) => {
+        const isFlight = chunk[0] !== 22
+        upstream.write(isFlight ? Buffer.concat([chunk, Buffer.of(23, 3, 3, 0, 32), Buffer.alloc(32)]) : chunk)
+      })
+      client.on('close', () => upstream.destroy())
+      upstream.on('error', () => client.destroy())
+      client.on('error', () => upstream.destroy())
+    })
+    closing.push(() => proxy.close())
+    const client = connect({ port: await listening(proxy), host: '127.0.0.1', rejectUnauthorized: false })
+    client.on('error', () => undefined)
+    client.resume()
+    await closed(client)
+    const { greeting, socket } = await greeted(server.port)
+    assert.equal(greeting, 'none fresh')
+    socket.destroy()
+  })
+  test(`a reset after the handshake, ${always ? 'gathered' : 'left alone'}, harms nobody`, async () => {
+    const server = await serve(always)
+    const accepted = server.accepted()
+    const tcp = connectTcp({ port: server.port, host: '127.0.0.1' })
+    tcp.on('error', () => undefined)
+    const client = connect({ socket: tcp, rejectUnauthorized: false })
+    client.on('error', () => undefined)
+    await once(client, 'data')
+    tcp.resetAndDestroy()
+    const raw = await accepted
+    await closed(raw)
+    const { greeting, socket } = await greeted(server.port)
+    assert.equal(greeting, 'none fresh')
+    socket.destroy()
+  })
+}
+
 describe('what is no handshake', () => {
   for (const [name, bytes] of [
     ['XML', '<stream:stream>'],
@@ -191,7 +236,7 @@ describe('what is no handshake', () => {
         client.end(Buffer.from(bytes, 'latin1'))
         const raw = await accepted
         client.resume()
-        if (!raw.destroyed) await once(raw, 'close')
+        await closed(raw)
         assert.equal(server.faults.length, 1)
       })
     }
