@@ -68,7 +68,7 @@ async function survives(t: TestContext, server: ServerProcess, snapshot: Snapsho
   const random = new Random(SEED)
   const ledger = new Ledger()
   await server.start()
-  const settings = { port: server.port, domain: server.domain }
+  const settings = { port: server.directTlsPort, domain: server.domain, directTls: true }
   const names = { senders: ['anna', 'bert', 'carl', 'dora'], online: ['emil', 'fritz'], offline: ['gerda', 'hans'] }
   for (const name of Object.values(names).flat()) await register(settings, name, PASSWORD)
   const device = (name: string) => ({ settings, name, password: PASSWORD, ledger })
@@ -128,10 +128,13 @@ async function survives(t: TestContext, server: ServerProcess, snapshot: Snapsho
 
   killed = false
   await server.start()
-  const complete = ledger.until(() => ledger.lost.length === 0, 60_000, 'the last messages')
-  const last = [...online, ...offline].map((r) => r.lives(complete.catch(() => {})))
+  const drained = Promise.withResolvers<void>()
+  const last = [...online, ...offline].map((r) => r.lives(drained.promise))
   await Promise.all(senders.map((s) => s.lives(() => false)))
-  await complete.catch(() => {})
+  await ledger
+    .until(() => ledger.lost.length === 0, 30_000, 'the last messages')
+    .catch((error: unknown) => t.diagnostic(String(error)))
+  drained.resolve()
   await Promise.all(last)
   t.diagnostic(
     `seed ${SEED}: ${kills} kills, ${ledger.sent} messages sent, ${ledger.acknowledged} acknowledged, ${ledger.resent} sent again by clients, ${ledger.again} came again under their id, ${ledger.lost.length} lost`,

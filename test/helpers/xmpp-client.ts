@@ -26,6 +26,7 @@ export class XmppClient {
   readonly #held: Element[] = []
   #jid = ''
   #probes = 0
+  #awaitsEcho = false
   #enabled = false
   #smid: string | undefined
   #received = 0
@@ -83,14 +84,14 @@ export class XmppClient {
     this.#connection = await XmppConnection.open(this.#settings)
     return await logIn(this.#connection, this.#settings.login)
   }
-  /** Sends initial presence and waits until the server has taken it. */
+  /** Sends presence and waits until it comes back, which it does to the device that sent it (RFC 6121 §4.2.2). */
   async isAvailable(presence: { readonly priority?: number } = {}): Promise<void> {
     const content = presence.priority === undefined ? '' : `<priority>${presence.priority}</priority>`
+    this.#awaitsEcho = true
     await this.sends(`<presence>${content}</presence>`)
-    await this.#roundTrip()
-    if (this.#settings.hearsPresence === true) {
-      const own = this.#held.findIndex((e) => e.name === 'presence' && e.attrs.from === this.#jid)
-      if (own >= 0) this.#held.splice(own, 1)
+    while (this.#awaitsEcho) {
+      const e = await this.#read()
+      if (e !== undefined) this.#held.push(e)
     }
   }
 
@@ -246,6 +247,10 @@ export class XmppClient {
     if (isPing(e) && e.attrs.from === this.domain && this.#settings.manualAcks !== true) {
       this.connection.write(`<iq type='result' id='${e.attrs.id}' to='${this.domain}'/>`)
       if (this.#enabled) this.#unacked.push('')
+      return undefined
+    }
+    if (this.#awaitsEcho && e.name === 'presence' && e.attrs.from === this.#jid) {
+      this.#awaitsEcho = false
       return undefined
     }
     if (e.name === 'presence' && this.#settings.hearsPresence !== true) return undefined
