@@ -41,4 +41,6 @@ function version(): string {
   return `fernruf ${(JSON.parse(text) as { version: string }).version}`
 }
 
+// Under `node --watch` workers would report their imports on the port they answer on, and be taken for answers.
+delete process.env.WATCH_REPORT_DEPENDENCIES
 process.exitCode = await main(process.argv.slice(2))
