@@ -8,7 +8,7 @@ export interface Round {
 }
 
 /** Options of the generator that hold for every run. */
-const COMMON = ['--domain', DOMAIN, '--conc', '4']
+const COMMON = ['--domain', DOMAIN, '--conc', '4', '--pass', 'password%d']
 
 /**
  * Starts the servers beside each other, makes accounts, and runs the work on one after the other, round by round, in an order

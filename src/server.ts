@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs'
-import type { Server, Socket } from 'node:net'
-import { TLSSocket } from 'node:tls'
+import type { Server } from 'node:net'
 import { BLOCKED_PREFIXES } from './account/phone-number.ts'
 import { Registration } from './account/registration.ts'
 import type { SmsProvider } from './account/sms-provider.ts'
@@ -22,6 +21,7 @@ import { Inbox } from './inbox/inbox.ts'
 import { Quota } from './inbox/quota.ts'
 import { Certificates, developmentCertificate } from './net/certificates.ts'
 import { ConnectionCounts, listen, networkOf } from './net/listener.ts'
+import { type HandshakeWay, secureServerSocket } from './net/secure.ts'
 import { Rosters } from './roster/roster.ts'
 import { Router } from './router/line.ts'
 import { PresenceStep } from './router/presence.ts'
@@ -133,17 +133,16 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
   const inboxStore = measured(stores.inbox, 'inbox', time)
   const rosterStore = measured(stores.rosters, 'roster', time)
   const isUnavailable = (error: unknown) => !(error instanceof StoreError) || error.fault === 'unavailable'
-  const inbox = new Inbox(inboxStore, isUnavailable, wheel, logs.part({ part: 'inbox' }), {
+  const quota = new Quota(inboxStore, limits.inbox.open_entries, limits.inbox.open_bytes)
+  const inbox = new Inbox(inboxStore, quota, isUnavailable, wheel, logs.part({ part: 'inbox' }), {
     kept: (entry) => line.kept(entry),
   })
-  const quota = new Quota(inboxStore, limits.inbox.open_entries)
   const served = { domains, services: new Set<Jid>() }
   const line = new Router({
     served,
     registry,
     sessions,
     inbox,
-    quota,
     bus,
     rosters: rosterStore,
     log: logs.part({ part: 'router' }),
@@ -251,6 +250,8 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
       log: c2sLog,
       domains,
       closed: (condition) => m.closed.inc({ condition }),
+      closeMs: limits.stream.close_timeout,
+      outQueueBytes: limits.stream.out_queue,
     },
     session: {
       node: bus.node,
@@ -286,7 +287,12 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
       tried: (ip, mechanism, outcome) => tried(ip, mechanism, outcome),
       loggedIn: (account) => c2sLog.info({ account: logs.accountTag(account) }, 'authenticated'),
     },
-    secure: (raw) => secured(raw, certificates),
+    secure: async (raw, isGathered) => {
+      const { context, ticketless, endPointHash } = certificates.identity
+      const onWay = (way: HandshakeWay) => m.handshakes.inc({ way })
+      const socket = await secureServerSocket(raw, { context, ticketless, always: isGathered, onWay })
+      return { socket, facts: tlsFactsOf(socket, endPointHash) }
+    },
     accountId: async (account) => {
       const view = await line.views.load(account)
       return view.account?.disabledAt === undefined ? view.account?.id : undefined
@@ -374,6 +380,12 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
 
 const KONTALK_PORT = 5999
 const METRICS = {
+  handshakes: {
+    type: 'counter',
+    name: 'fernruf_tls_handshakes_total',
+    help: 'TLS handshakes of clients begun, by whether their records were gathered.',
+    labels: ['way'],
+  },
   closed: {
     type: 'counter',
     name: 'fernruf_stream_closed_total',
@@ -403,27 +415,6 @@ const METRICS = {
 function boundAddress(server: Server, asked: Address): Address {
   const bound = server.address()
   return { host: asked.host, port: typeof bound === 'object' && bound !== null ? bound.port : asked.port }
-}
-
-/** TLS on a raw socket, as a server that asks for a certificate and needs none (kontalk-protocol a.4). */
-function secured(raw: Socket, certificates: Certificates) {
-  const { context, endPointHash } = certificates.identity
-  return new Promise<{ socket: Socket; facts: ReturnType<typeof tlsFactsOf> }>((resolve, reject) => {
-    const socket = new TLSSocket(raw, {
-      isServer: true,
-      secureContext: context,
-      requestCert: true,
-      rejectUnauthorized: false,
-      ALPNProtocols: ['xmpp-client'],
-    })
-    socket.once('error', reject)
-    socket.once('close', () => reject(new Error('closed during the handshake')))
-    socket.once('secure', () => {
-      socket.removeListener('error', reject)
-      socket.on('error', () => undefined)
-      resolve({ socket, facts: tlsFactsOf(socket, endPointHash) })
-    })
-  })
 }
 
 function verificationOf(

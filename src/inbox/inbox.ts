@@ -3,6 +3,7 @@ import type { Timed, Wheel } from '../util/wheel.ts'
 import type { Stanza } from '../xmpp/stanza.ts'
 import { Entry, type Sender, type Taker } from './entry.ts'
 import { GroupCommit, type IsUnavailable } from './group-commit.ts'
+import type { Quota } from './quota.ts'
 import type { InboxStore, StoredEntry } from './store.ts'
 
 /** An entry that nobody has taken is committed after this long; with the wheel's tick and the commit it stays under a second. */
@@ -33,13 +34,22 @@ export class Inbox implements Timed {
   readonly #commit: GroupCommit
   readonly #wheel: Wheel
   readonly #events: InboxEvents
+  readonly #quota: Quota
   readonly #lanes = new Map<number, Lane>()
   /** Held entries by age; those taken meanwhile are passed over. */
   #oldest: Entry[] = []
   #oldestIndex = 0
   due = Infinity
 
-  constructor(store: InboxStore, isUnavailable: IsUnavailable, wheel: Wheel, log: Logger, events: InboxEvents) {
+  constructor(
+    store: InboxStore,
+    quota: Quota,
+    isUnavailable: IsUnavailable,
+    wheel: Wheel,
+    log: Logger,
+    events: InboxEvents,
+  ) {
+    this.#quota = quota
     this.#store = store
     this.#wheel = wheel
     this.#events = events
@@ -99,14 +109,22 @@ export class Inbox implements Timed {
         this.#sweep(entry.account, lane)
       }
     } else if (was === 'kept' && entry.id !== undefined) {
-      this.#commit.take(entry.account, entry.id)
+      this.#take(entry.account, entry.id)
     }
     // While it is committing, `kept` comes and takes it there.
     if (was !== 'kept') entry.sender?.settled(entry.number)
   }
   /** A stored entry that a session had read from the log was taken. */
   takenStored(account: number, id: number): void {
+    this.#take(account, id)
+  }
+  #take(account: number, id: number): void {
     this.#commit.take(account, id)
+    this.#quota.taken(account)
+  }
+  /** False when the account's inbox is full. */
+  hasRoom(account: number): boolean {
+    return this.#quota.hasRoom(account)
   }
   /** Whoever had it is gone, or somebody else of the account is about to read the log: what is only in memory is committed now. */
   commitHeld(account: number): void {
@@ -199,7 +217,7 @@ export class Inbox implements Timed {
         entry.id = id
         const wasTaken = entry.state === 'taken'
         if (wasTaken) {
-          this.#commit.take(entry.account, id)
+          this.#take(entry.account, id)
         } else {
           entry.state = 'kept'
           sender?.settled(entry.number)
@@ -214,6 +232,7 @@ export class Inbox implements Timed {
       },
     })
     if (!isAdded) return false
+    this.#quota.added(entry.account, stanza.content.length)
     lane.committing++
     lane.last = entry
     return true

@@ -2,7 +2,6 @@ import type { AccountView } from '../contract/account-view.ts'
 import type { Origin } from '../contract/session.ts'
 import type { Entry } from '../inbox/entry.ts'
 import type { Inbox } from '../inbox/inbox.ts'
-import type { Quota } from '../inbox/quota.ts'
 import type { RegisteredSession, Registry } from '../presence/registry.ts'
 import { type BareJid, bareOf, type FullJid, isFull, type Jid } from '../xmpp/jid.ts'
 import type { Iq, Message, Stanza } from '../xmpp/stanza.ts'
@@ -18,7 +17,6 @@ export interface DeliverDeps {
   readonly registry: Registry
   readonly sessions: LocalSessions
   readonly inbox: Inbox
-  readonly quota: Quota
   readonly relay: Relay
   /** Answers the sender with an error, where one may be answered. */
   bounce(stanza: Stanza, error: StanzaError, origin: Origin): void
@@ -57,7 +55,7 @@ export class Delivery {
   }
 
   #entry(message: Message, account: number, targets: Sessions, origin: Origin): Progress {
-    const { inbox, quota } = this.#deps
+    const { inbox } = this.#deps
     const sender = origin.kind === 'client' ? (origin.session as LocalSession) : undefined
     const number = origin.kind === 'client' ? origin.number : 0
     const takers = this.#takers(message, targets)
@@ -66,7 +64,7 @@ export class Delivery {
       for (const taker of takers) taker.give(entry)
       return 'pending'
     }
-    if (!quota.hasRoom(account)) {
+    if (!inbox.hasRoom(account)) {
       this.#deps.bounce(
         message,
         new StanzaError('resource-constraint', { text: 'The inbox of this account is full.' }),
@@ -78,7 +76,6 @@ export class Delivery {
       this.#deps.bounce(message, new StanzaError('resource-constraint', { text: 'Too busy; try again later.' }), origin)
       return 'settled'
     }
-    quota.added(account)
     return 'pending'
   }
   /** The targets' sessions when all are of this node and accept it now, so that the message may go to them ahead of its commit. */

@@ -6,7 +6,6 @@ import type { LinePort } from '../contract/ports.ts'
 import type { Origin, Recipient } from '../contract/session.ts'
 import type { Entry } from '../inbox/entry.ts'
 import type { Inbox } from '../inbox/inbox.ts'
-import type { Quota } from '../inbox/quota.ts'
 import type { Bus } from '../presence/bus.ts'
 import type { RegisteredSession, Registry } from '../presence/registry.ts'
 import type { RosterStore } from '../roster/store.ts'
@@ -31,7 +30,6 @@ export interface RouterDeps {
   readonly registry: Registry
   readonly sessions: LocalSessions
   readonly inbox: Inbox
-  readonly quota: Quota
   readonly bus: Bus
   readonly rosters: RosterStore
   readonly log: Logger
@@ -59,7 +57,6 @@ export class Router implements Line, LinePort {
       registry: deps.registry,
       sessions: deps.sessions,
       inbox: deps.inbox,
-      quota: deps.quota,
       relay: this.#relay,
       bounce: (stanza, error, origin) => this.bounce(stanza, error, origin),
     })

@@ -3,8 +3,6 @@ import { type Token, Tokenizer, type TokenizerLimits } from '../xmpp/tokenizer.t
 
 /** Elements handled for one connection before the others get their turn. */
 const TOKENS_PER_TURN = 64
-/** Bytes waiting in the socket above which the connection counts as slow. */
-const HIGH_WATER = 128 * 1024
 
 /** What a connection tells its owner. */
 export interface ConnectionOwner {
@@ -46,6 +44,7 @@ export class Turns {
 export class Connection {
   readonly #turns: Turns
   readonly tokenizer: Tokenizer
+  readonly #highWater: number
   #owner: ConnectionOwner
   #socket: Socket
   #out: Buffer[] = []
@@ -58,11 +57,19 @@ export class Connection {
   #slow = false
   #gone = false
   #finish = false
+  #isDetached = false
 
-  constructor(socket: Socket, turns: Turns, limits: TokenizerLimits, owner: ConnectionOwner) {
+  /** `highWater`: bytes waiting to be sent above which the connection counts as slow. */
+  constructor(
+    socket: Socket,
+    turns: Turns,
+    options: { readonly limits: TokenizerLimits; readonly highWater: number },
+    owner: ConnectionOwner,
+  ) {
     this.#turns = turns
+    this.#highWater = options.highWater
     this.#owner = owner
-    this.tokenizer = new Tokenizer(limits)
+    this.tokenizer = new Tokenizer(options.limits)
     this.#socket = socket
     this.#listen()
   }
@@ -86,7 +93,7 @@ export class Connection {
     const chunk = typeof bytes === 'string' ? Buffer.from(bytes) : bytes
     this.#out.push(chunk)
     this.#outBytes += chunk.length
-    if (this.#outBytes + this.#socket.writableLength > HIGH_WATER) this.#slow = true
+    if (this.#outBytes + this.#socket.writableLength > this.#highWater) this.#slow = true
     this.touch()
   }
   /** Has `turn` called at the end of this turn of the event loop. */
@@ -120,6 +127,7 @@ export class Connection {
   /** Lets go of the raw socket for TLS; nothing of it reaches the tokenizer any more (RFC 6120 §5.4.3.3: no byte before TLS counts). */
   detachSocket(): Socket {
     this.#flush()
+    this.#isDetached = true
     const socket = this.#socket
     socket.removeListener('data', this.#onData)
     socket.removeListener('drain', this.#onDrain)
@@ -136,6 +144,7 @@ export class Connection {
   /** Goes on with the secured socket. */
   attachSocket(socket: Socket): void {
     this.#socket = socket
+    this.#isDetached = false
     this.#paused = false
     this.#listen()
     if (socket.destroyed) this.#onClose()
@@ -206,7 +215,7 @@ export class Connection {
     this.#pause()
   }
   #pause(): void {
-    if (this.#paused || this.#failed) return
+    if (this.#paused || this.#failed || this.#isDetached) return
     this.#paused = true
     this.#socket.pause()
   }
@@ -216,7 +225,7 @@ export class Connection {
     this.#socket.resume()
   }
   #flush(): void {
-    if (this.#gone) return
+    if (this.#gone || this.#isDetached) return
     const out = this.#out
     if (out.length > 0) {
       this.#out = []

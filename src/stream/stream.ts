@@ -10,9 +10,6 @@ import { StreamError } from '../xmpp/stream-error.ts'
 import type { HeaderToken, RawElement, Token, TokenizerLimits } from '../xmpp/tokenizer.ts'
 import { Connection, type ConnectionOwner, type Turns } from './connection.ts'
 
-/** How long we wait for the peer's `</stream:stream>` after ours (RFC 6120 §4.4). */
-const CLOSING_MS = 2_000
-
 /** Who deals with what comes in on a stream: the negotiation first, the session later. */
 export interface StreamHandler {
   /** The peer opened (or restarted) the stream; ours is open, features may follow. */
@@ -36,6 +33,10 @@ export interface StreamContext {
   readonly log: Logger
   readonly domains: ReadonlySet<Domain>
   readonly closed: (condition: string) => void
+  /** How long we wait for the peer's `</stream:stream>` after ours (RFC 6120 §4.4). */
+  readonly closeMs: number
+  /** Bytes that may wait for a slow peer. */
+  readonly outQueueBytes: number
 }
 
 /**
@@ -62,7 +63,7 @@ export class Stream implements ConnectionOwner, Timed {
   ) {
     this.#context = context
     this.ip = ip
-    this.connection = new Connection(socket, context.turns, limits, this)
+    this.connection = new Connection(socket, context.turns, { limits, highWater: context.outQueueBytes }, this)
     this.#handler = handler(this)
   }
 
@@ -113,7 +114,7 @@ export class Stream implements ConnectionOwner, Timed {
     this.connection.write('</stream:stream>')
     this.#over(error?.condition ?? 'closed')
     if (this.#footerSeen || error !== undefined) this.connection.finish()
-    this.#context.wheel.schedule(this, this.#context.wheel.now() + CLOSING_MS)
+    this.#context.wheel.schedule(this, this.#context.wheel.now() + this.#context.closeMs)
   }
 
   /** An exception of whoever dealt with this stream's input. */
