@@ -36,7 +36,10 @@ export interface AccountStore {
   }): Promise<Account | undefined>
   find(jid: BareJid): Promise<Account | undefined>
   /** The account with what it keeps for one mechanism, in one query. */
-  credential(jid: BareJid, mechanism: ScramMechanism): Promise<{ readonly account: Account; readonly secrets: ScramSecrets | undefined } | undefined>
+  credential(
+    jid: BareJid,
+    mechanism: ScramMechanism,
+  ): Promise<{ readonly account: Account; readonly secrets: ScramSecrets | undefined } | undefined>
   list(domain: Domain, after: string, limit: number): Promise<readonly Account[]>
   /** Replaces all secrets. */
   setSecrets(id: number, secrets: readonly ScramSecrets[]): Promise<void>

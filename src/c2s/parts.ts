@@ -17,6 +17,7 @@ export interface SessionParts {
     fromClient(raw: RawElement, session: LocalSession, number: number): Progress
     submit(stanza: Stanza): void
     rewind(account: BareJid, position: number): void
+    settled(account: BareJid, id: number): Promise<void>
   }
   readonly presence: { sessionEnded(session: Session): unknown }
   readonly inbox: Inbox

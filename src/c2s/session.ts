@@ -378,13 +378,17 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
   // The log of the account.
 
   read(after: number, reading: number): void {
-    this.#parts.inbox.page(this.accountId, after, PAGE).then(
+    this.#page(after).then(
       ({ entries, head }) => this.#follower.page(reading, entries, head),
       (error: unknown) => {
         this.#parts.log.warn({ err: error }, 'inbox could not be read')
         setTimeout(() => this.#follower.retry(reading), RETRY_READ_MS).unref()
       },
     )
+  }
+  async #page(after: number): Promise<{ readonly entries: readonly StoredEntry[]; readonly head: number }> {
+    await this.#parts.line.settled(this.account, this.accountId)
+    return await this.#parts.inbox.page(this.accountId, after, PAGE)
   }
   /** FollowPort's: a stored entry. */
   giveStored(entry: StoredEntry): boolean {
@@ -505,12 +509,26 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
     const wasAvailable = this.priority !== undefined
     void this.#parts.presence.sessionEnded(this)
     this.priority = undefined
-    this.#parts.registry.remove(this.jid, this.node)
     this.#untaken(this.#early)
     this.#untaken(this.#sent)
     for (const stanza of this.#later ?? []) this.#lost(stanza)
     this.#later = undefined
+    this.#unregister()
     this.#parts.log.info({ session: this.#parts.tagOf(this.jid), wasAvailable }, 'session ended')
+  }
+  /** Others ask this node about the account only as long as it is registered here, so what it has taken is saved first. */
+  #unregister(): void {
+    const { inbox, registry, sessions } = this.#parts
+    this.#presence = undefined
+    if (!inbox.isBusy(this.accountId)) {
+      registry.remove(this.jid, this.node)
+      return
+    }
+    this.#register()
+    void inbox.flushed(this.accountId).then(() => {
+      // The resource may have been bound again meanwhile.
+      if (sessions.get(this.jid) === undefined) registry.remove(this.jid, this.node)
+    })
   }
   /** Entries that were sent and not taken are for the others, or for whoever comes next. */
   #untaken(open: Iterable<Sent>): void {

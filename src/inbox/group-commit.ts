@@ -34,6 +34,8 @@ export class GroupCommit {
   readonly #log: Logger
   #waiting: Committing[] = []
   #takes = new Map<number, Set<number>>()
+  /** Takes in the batch that is under way. */
+  #saving: ReadonlyMap<number, unknown> = new Map()
   #running: Promise<void> | undefined
   #takesTimer: NodeJS.Timeout | undefined
   #isAway = false
@@ -77,7 +79,7 @@ export class GroupCommit {
   }
   /** True when takes of this account are not yet saved. */
   hasTakes(account: number): boolean {
-    return this.#takes.has(account)
+    return this.#takes.has(account) || this.#saving.has(account)
   }
 
   #start(): void {
@@ -93,9 +95,11 @@ export class GroupCommit {
       const members = this.#waiting.length <= MAX_BATCH ? this.#waiting : this.#waiting.slice(0, MAX_BATCH)
       this.#waiting = members === this.#waiting ? [] : this.#waiting.slice(MAX_BATCH)
       const takes = [...this.#takes].map(([account, ids]) => ({ account, ids: [...ids] }))
+      this.#saving = this.#takes
       this.#takes = new Map()
       await this.#commit(members, takes)
     }
+    this.#saving = new Map()
     this.#running = undefined
   }
   async #commit(members: readonly Committing[], takes: Batch['takes']): Promise<void> {

@@ -139,8 +139,16 @@ export class Inbox implements Timed {
     limit: number,
   ): Promise<{ entries: readonly StoredEntry[]; head: number }> {
     this.commitHeld(account)
-    if (this.#lanes.has(account) || this.#commit.hasTakes(account)) await this.#commit.flushed()
+    await this.flushed(account)
     return await this.#store.open(account, after, limit)
+  }
+  /** Settles when all entries and takes of the account that this node knows of are in the store. */
+  async flushed(account: number): Promise<void> {
+    if (this.isBusy(account)) await this.#commit.flushed()
+  }
+  /** True while something of the account is only here. */
+  isBusy(account: number): boolean {
+    return this.#lanes.has(account) || this.#commit.hasTakes(account)
   }
   /** Commits everything and settles when that is done. */
   async flush(): Promise<void> {

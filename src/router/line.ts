@@ -17,6 +17,7 @@ import type { RawElement } from '../xmpp/tokenizer.ts'
 import { Answers } from './answer.ts'
 import { Delivery } from './deliver.ts'
 import { isRequest, type Served } from './destination.ts'
+import { Flushes } from './flushes.ts'
 import type { LocalSession, LocalSessions } from './local.ts'
 import type { PresenceStep } from './presence.ts'
 import { receiveFromClient } from './receive.ts'
@@ -42,6 +43,7 @@ export class Router implements Line, LinePort {
   readonly #deps: RouterDeps
   readonly #relay: Relay
   readonly #delivery: Delivery
+  readonly #flushes = new Flushes(() => this.#relay)
   #answers: Answers | undefined
   #presence: PresenceStep | undefined
   #hooks = new HookTable([])
@@ -209,6 +211,12 @@ export class Router implements Line, LinePort {
     for (const session of this.#deps.sessions.of(account)) session.rewind(position)
     this.#relay.publish({ frame: 'rewind', account, position })
   }
+  /** Before this node reads the account's log: has the nodes of its other sessions write down what they know. */
+  async settled(account: BareJid, id: number): Promise<void> {
+    const sessions = await this.#deps.registry.of(account)
+    const nodes = new Set(sessions.map((s) => s.node).filter((node) => node !== this.#relay.node))
+    if (nodes.size > 0) await this.#flushes.ask(nodes, id)
+  }
   /** Ends an account's sessions, or one session, on all nodes. */
   end(address: Jid, condition: StreamCondition, text: string, except: FullJid | undefined): void {
     this.#endHere(address, condition, text, except)
@@ -268,6 +276,15 @@ export class Router implements Line, LinePort {
         break
       case 'rewind':
         for (const session of this.#deps.sessions.of(frame.account)) session.rewind(frame.position)
+        break
+      case 'flush':
+        this.#deps.inbox.commitHeld(frame.account)
+        void this.#deps.inbox
+          .flushed(frame.account)
+          .then(() => this.#relay.send(frame.node, { frame: 'flushed', ask: frame.ask }))
+        break
+      case 'flushed':
+        this.#flushes.answered(frame.ask)
         break
       case 'changed':
         this.views.drop(frame.account)

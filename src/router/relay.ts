@@ -19,6 +19,9 @@ export type Frame =
     }
   /** A session that had entries above `position` ended without taking them. */
   | { readonly frame: 'rewind'; readonly account: BareJid; readonly position: number }
+  /** Write down what you hold for the account (its id) and have taken from it, then answer `node` with `flushed`. */
+  | { readonly frame: 'flush'; readonly node: string; readonly ask: number; readonly account: number }
+  | { readonly frame: 'flushed'; readonly ask: number }
   /** The account or its roster changed: its view is to be dropped. */
   | { readonly frame: 'changed'; readonly account: BareJid }
   /** Sessions of the account, or the one session, are to end. */

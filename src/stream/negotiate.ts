@@ -112,6 +112,8 @@ export class Negotiation implements StreamHandler {
     else if (raw.ns === NS_TLS && raw.name === 'starttls' && !this.#flags.has('secure')) this.#startTls()
     else if (raw.ns === NS_SASL && !this.#flags.has('authenticated')) this.#sasl(raw)
     else if (raw.ns === NS_SM && raw.name === 'resume' && this.#account !== undefined) this.#resume(raw, this.#account)
+    else if (raw.ns === NS_SM && raw.name === 'enable')
+      this.#stream.sendElement(el('failed', NS_SM, {}, el('unexpected-request', NS_STANZA_ERRORS)))
     else if (raw.ns === NS_CLIENT) throw new StreamError('not-authorized', 'Log in and bind a resource first.')
     else throw new StreamError('unsupported-stanza-type')
   }

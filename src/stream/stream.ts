@@ -170,8 +170,9 @@ export class Stream implements ConnectionOwner, Timed {
   }
 
   #open(header: HeaderToken): void {
-    if (header.name !== 'stream' || header.ns !== NS_STREAMS)
-      throw new StreamError('invalid-namespace', 'The root element must be <stream/> in the streams namespace.')
+    if (header.ns !== NS_STREAMS)
+      throw new StreamError('invalid-namespace', 'The root element must be in the streams namespace.')
+    if (header.name !== 'stream') throw new StreamError('bad-format', 'The root element must be <stream/>.')
     if (header.contentNs !== NS_CLIENT)
       throw new StreamError('invalid-namespace', 'The content namespace must be jabber:client.')
     const version = header.attrs.version

@@ -1,9 +1,9 @@
 import { child, type Element, el, textOf } from './element.ts'
 import type { Jid } from './jid.ts'
 import { NS_CLIENT, NS_STANZA_ERRORS } from './ns.ts'
-import { serialize } from './serialize.ts'
+import { escapeAttribute, escapeText, serialize } from './serialize.ts'
 import { CONDITIONS, type Condition, StanzaError } from './stanza-error.ts'
-import type { QName, RawElement } from './tokenizer.ts'
+import { type QName, type RawElement, Tokenizer } from './tokenizer.ts'
 
 export type Kind = 'message' | 'presence' | 'iq'
 
@@ -16,25 +16,27 @@ interface Fields<K extends Kind> {
   readonly lang?: string | undefined
 }
 const NOTHING = Buffer.alloc(0)
-const ESCAPES: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  "'": '&apos;',
-  '"': '&quot;',
+/** For our own output: the bounds are those of a program's mistake, not of a peer. */
+const OWN_LIMITS = {
+  maxBytes: 2 ** 26,
+  maxDepth: 256,
+  maxElements: 2 ** 20,
+  maxAttributes: 1_024,
+  maxNamespaces: 1_024,
 }
-const SPECIAL = /[&<>'"\t\n\r]/g
-/** True when the text may stand in an attribute as it is: printable ASCII without markup, the case of nearly every address and id. */
-function isPlain(text: string): boolean {
-  for (let i = 0; i < text.length; i++) {
-    const c = text.charCodeAt(i)
-    if (c < 0x20 || c > 0x7e || c === 0x26 || c === 0x3c || c === 0x3e || c === 0x27 || c === 0x22) return false
-  }
-  return true
+const OWN_ROOT = Buffer.from(`<x xmlns='${NS_CLIENT}'>`)
+
+/** Reads one stanza as `Stanza.bytes` wrote it. @throws StreamError when it is none */
+export function readOwn(bytes: Uint8Array): RawElement {
+  const tokenizer = new Tokenizer(OWN_LIMITS)
+  tokenizer.push(OWN_ROOT)
+  tokenizer.next()
+  tokenizer.push(Buffer.from(bytes))
+  const raw = tokenizer.next()
+  if (raw?.token !== 'element') throw new Error('a stanza of ours cannot be read')
+  return raw
 }
-function escapeAttribute(text: string): string {
-  return isPlain(text) ? text : text.replace(SPECIAL, (c) => ESCAPES[c] ?? `&#${c.charCodeAt(0)};`)
-}
+const elementOf = (bytes: Uint8Array): Element => readOwn(bytes).element
 
 /** The type a stanza has when it names none (RFC 6121 §4.7.1, §5.2.2); '' for available presence. */
 export function typeOf(kind: Kind, type: string | undefined): string {
@@ -109,9 +111,8 @@ export class Stanza<K extends Kind = Kind> {
   /** Built from the received bytes on first use; passing a stanza on does not need it. */
   get element(): Element {
     const source = this.#source
-    if (source === undefined) throw new Error('a stored stanza has no tree')
-    if (!('token' in source)) return source
-    const element = source.element
+    if (source !== undefined && !('token' in source)) return source
+    const element = source === undefined ? elementOf(this.bytes) : source.element
     this.#source = element
     return element
   }
@@ -171,10 +172,6 @@ export class Stanza<K extends Kind = Kind> {
 export type Message = Stanza<'message'>
 export type Presence = Stanza<'presence'>
 export type Iq = Stanza<'iq'>
-
-function escapeText(text: string): string {
-  return text.replace(/[&<>]/g, (c) => ESCAPES[c] as string)
-}
 
 /** RFC 6120 §8.2.3: the answer to a request. */
 export function resultOf(iq: Iq, payload?: Element): Iq {
