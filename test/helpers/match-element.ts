@@ -1,4 +1,4 @@
-import { SaxesParser } from 'saxes'
+import { SaxesParser, type SaxesTagNS } from 'saxes'
 import type { Element } from '../../src/xmpp/element.ts'
 
 interface Mutable {
@@ -26,9 +26,7 @@ export function parse(xml: string): Element {
     throw new Error(`bad xml in test: ${e.message}\n${xml}`)
   })
   parser.on('opentag', (t) => {
-    const attrs: Record<string, string> = {}
-    for (const [k, v] of Object.entries(t.attributes)) if (k !== 'xmlns' && !k.startsWith('xmlns:')) attrs[k] = v.value
-    const e: Mutable = { name: t.local, ns: t.uri, attrs, children: [] }
+    const e: Mutable = { name: t.local, ns: t.uri, attrs: attributesOf(t), children: [] }
     path.at(-1)?.children.push(e)
     path.push(e)
   })
@@ -44,6 +42,15 @@ export function parse(xml: string): Element {
   if (root.children.length !== 1 || only === undefined || typeof only === 'string')
     throw new Error(`a test wrote no single element: ${xml}`)
   return only
+}
+
+/** Attributes by name, those with a prefix as `{namespace}name`, whatever the prefix; `xml:lang` as it is. */
+export function attributesOf(tag: SaxesTagNS): Record<string, string> {
+  const attrs: Record<string, string> = {}
+  for (const { name, prefix, local, uri, value } of Object.values(tag.attributes))
+    if (name !== 'xmlns' && prefix !== 'xmlns')
+      attrs[prefix === '' || prefix === 'xml' ? name : `{${uri}}${local}`] = value
+  return attrs
 }
 
 /** First difference between what a test expects and what came, as a sentence with the path to it; undefined when they match. */

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -47,9 +48,12 @@ export class ServerProcess {
       c2s: { starttls: [`127.0.0.1:${server.port}`], direct_tls: [`127.0.0.1:${server.directTlsPort}`] },
       http: { ops: { listen: `127.0.0.1:${server.opsPort}` } },
       account: { registration: ['open'] },
-      ...(settings.databaseUrl === undefined ? {} : { database: { url: settings.databaseUrl } }),
+      ...(settings.databaseUrl === undefined
+        ? {}
+        : { database: { url: settings.databaseUrl }, secret_file: join(folder, 'secret') }),
       ...settings.config,
     }
+    await writeFile(join(folder, 'secret'), `${randomBytes(32).toString('base64url')}\n`, { mode: 0o600 })
     // JSON is YAML.
     await writeFile(server.configFile, JSON.stringify(config, undefined, 2))
     return server

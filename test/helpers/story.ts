@@ -29,6 +29,9 @@ export interface Story {
   stranger(name: string): string
   readonly domain: string
   readonly servers: readonly TestServer[]
+  /** Lines with codes, and lines of the log, of all servers of the story. */
+  readonly codes: readonly string[]
+  readonly logged: readonly string[]
 }
 
 export interface StoryOptions {
@@ -129,6 +132,8 @@ async function run(servers: TestServers, tell: (story: Story) => Promise<void>):
       stranger: (name) => `${name}${suffix}@${servers.domain}`,
       domain: servers.domain,
       servers: servers.servers,
+      codes: servers.codes,
+      logged: servers.logged,
     })
   } catch (error) {
     throw withTranscript(error, transcript)

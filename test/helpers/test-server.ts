@@ -31,13 +31,16 @@ export interface TestServers {
 }
 
 /** Sections laid over the test configuration. */
-export type ServerSettings = Readonly<Record<string, unknown>>
+export type ServerSettings = Readonly<Record<string, unknown>> & {
+  readonly limits?: Readonly<Record<string, unknown>>
+}
 
 const DOMAIN = 'localhost'
 const MANY = 1_000_000
 /** All clients of a test are one address. */
 const WIDE_LIMITS = {
   connections: { total: MANY, per_address: MANY, before_login: MANY, before_login_per_address: MANY },
+  registration: { accounts: { hour: MANY, day: MANY } },
   login: { failures_per_address: '100000/1s', failures_per_account: '100000/1s' },
 }
 
@@ -57,9 +60,9 @@ export async function startTestServers(count: number, settings: ServerSettings =
     c2s: { starttls: ['127.0.0.1:0'], direct_tls: ['127.0.0.1:0'] },
     http: { ops: { listen: '127.0.0.1:0' } },
     account: { registration: ['open'] },
-    limits: WIDE_LIMITS,
     log: { level: 'info' },
     ...settings,
+    limits: { ...WIDE_LIMITS, ...settings.limits },
   }
   await mkdir(config.data_dir)
   const file = join(folder, 'fernruf.yaml')

@@ -3,7 +3,7 @@ import { connect as connectTcp, type Socket } from 'node:net'
 import { type ConnectionOptions, connect as connectTls, TLSSocket } from 'node:tls'
 import { SaxesParser } from 'saxes'
 import type { Element } from '../../src/xmpp/element.ts'
-import { write } from './match-element.ts'
+import { attributesOf, write } from './match-element.ts'
 import type { Log } from './transcript.ts'
 
 export const NS_STREAMS = 'http://etherx.jabber.org/streams'
@@ -259,9 +259,7 @@ export class XmppConnection {
       throw error
     })
     parser.on('opentag', (tag) => {
-      const attrs: Record<string, string> = {}
-      for (const [k, v] of Object.entries(tag.attributes))
-        if (k !== 'xmlns' && !k.startsWith('xmlns:')) attrs[k] = v.value
+      const attrs = attributesOf(tag)
       const e: Growing = { name: tag.local, ns: tag.uri, attrs, children: [] }
       if (path.length > 1) path.at(-1)?.children.push(e)
       path.push(e)
