@@ -439,7 +439,13 @@ function providerOf(config: Config, options: ServerOptions): SmsProvider {
   if (sms?.provider === 'console')
     return new ConsoleSms({ environment, ...(options.printCode === undefined ? {} : { print: options.printCode }) })
   if (sms?.provider === 'webhook')
-    return new WebhookSms({ url: sms.url, secret: sms.secret.reveal(), sender: sms.sender, timeoutMs: sms.timeout })
+    return new WebhookSms({
+      url: sms.url,
+      secret: sms.secret.reveal(),
+      sender: sms.sender,
+      timeoutMs: sms.timeout,
+      allowPlainHttp: sms.allow_plain_http,
+    })
   // Registration by number is closed then, so nobody ever asks.
   return { name: 'none', sender: '', send: () => Promise.reject(new Error('no provider')) }
 }

@@ -29,16 +29,3 @@ export type Origin =
   | { readonly kind: 'client'; readonly session: Session; readonly number: number }
   | { readonly kind: 'remote'; readonly domain: Domain }
   | { readonly kind: 'server' }
-
-export interface Slot<T> {
-  get(s: Session): T
-  set(s: Session, value: T): void
-}
-/** Per-session state of one feature that only this node needs, gone with the session. */
-export function slot<T>(initial: T): Slot<T> {
-  const values = new WeakMap<Session, T>()
-  return {
-    get: (s) => (values.has(s) ? (values.get(s) as T) : initial),
-    set: (s, v) => void values.set(s, v),
-  }
-}

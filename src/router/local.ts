@@ -1,7 +1,7 @@
 import type { Session } from '../contract/session.ts'
 import type { Entry, Sender, Taker } from '../inbox/entry.ts'
 import type { BareJid, FullJid } from '../xmpp/jid.ts'
-import type { Message, Presence, Stanza } from '../xmpp/stanza.ts'
+import type { Message, Presence } from '../xmpp/stanza.ts'
 import type { StreamCondition } from '../xmpp/stream-error.ts'
 
 /** A session of this node, as the line needs it beyond what features see. */
@@ -27,5 +27,3 @@ export interface LocalSessions {
   get(jid: FullJid): LocalSession | undefined
   of(account: BareJid): readonly LocalSession[]
 }
-/** Anything addressed to exactly one connected resource. */
-export type Direct = (jid: FullJid, node: string, stanza: Stanza) => void

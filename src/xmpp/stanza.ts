@@ -2,7 +2,7 @@ import { child, type Element, el, textOf } from './element.ts'
 import type { Jid } from './jid.ts'
 import { NS_CLIENT, NS_STANZA_ERRORS } from './ns.ts'
 import { escapeAttribute, escapeText, serialize } from './serialize.ts'
-import { CONDITIONS, type Condition, StanzaError } from './stanza-error.ts'
+import type { StanzaError } from './stanza-error.ts'
 import { type QName, type RawElement, Tokenizer } from './tokenizer.ts'
 
 export type Kind = 'message' | 'presence' | 'iq'
@@ -206,17 +206,8 @@ export function errorElement(error: StanzaError): Element {
   if (error.app !== undefined) parts.push(error.app)
   return el('error', NS_CLIENT, { type: error.type }, ...parts)
 }
-/** Reads a received error; undefined when the stanza carries none that RFC 6120 §8.3 knows. */
-export function conditionOf(stanza: Stanza): Condition | undefined {
-  const error = stanza.payload('error', NS_CLIENT)
-  const name = error?.children.find(
-    (c): c is Element => typeof c !== 'string' && c.ns === NS_STANZA_ERRORS && c.name in CONDITIONS,
-  )
-  return name?.name as Condition | undefined
-}
 /** The text of a payload, '' when absent. */
 export function payloadText(stanza: Stanza, name: string, ns: string): string {
   const e = stanza.payload(name, ns)
   return e === undefined ? '' : textOf(e)
 }
-export { StanzaError }

@@ -56,6 +56,7 @@ export class PostgresDatabase implements Database {
           return oid === BYTES ? (text: string) => plainBytes(parse(text)) : parse
         },
       },
+      // oxlint-disable-next-line typescript/no-misused-promises -- the pool awaits it
       onConnect: async (client) => {
         await client.query(SESSION)
       },

@@ -45,7 +45,8 @@ async function serve(always: boolean, initial = false): Promise<TestServer> {
   const ways: HandshakeWay[] = []
   const faults: Error[] = []
   let arrived = Promise.withResolvers<Socket>()
-  const server = createServer({ allowHalfOpen: true, noDelay: true }, async (raw) => {
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (raw) => void greet(raw))
+  const greet = async (raw: Socket): Promise<void> => {
     raw.on('error', () => undefined)
     arrived.resolve(raw)
     try {
@@ -58,7 +59,7 @@ async function serve(always: boolean, initial = false): Promise<TestServer> {
     } catch (error) {
       faults.push(error as Error)
     }
-  })
+  }
   closing.push(() => server.close())
   return {
     port: await listening(server),

@@ -18,7 +18,7 @@ test('a busy key keeps order, other keys go on', async () => {
   const done: string[] = []
   const first = queue.run('a', () => promise.then(() => done.push('first')))
   const second = queue.run('a', () => void done.push('second'))
-  queue.run('b', () => void done.push('other'))
+  void queue.run('b', () => void done.push('other'))
   assert.deepEqual(done, ['other'])
   resolve()
   await Promise.all([first, second])
@@ -35,7 +35,7 @@ test('a failure is its own', async () => {
   assert.equal(await next, 2)
   assert.throws(
     () =>
-      queue.run('b', () => {
+      void queue.run('b', () => {
         throw new Error('at once')
       }),
     /at once/,
