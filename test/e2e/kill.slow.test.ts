@@ -45,7 +45,7 @@ withPostgres(
       await client.connect()
       try {
         const { rows } = await client.query<{ id: string; payload: Buffer }>(
-          'select id, payload from entry where wanted',
+          'select id, payload from entry where wanted = 1',
         )
         return rows.map((row) => ({ id: Number(row.id), payload: row.payload }))
       } finally {
