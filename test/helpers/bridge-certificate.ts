@@ -172,7 +172,7 @@ export function bridgeCertificate(phone: PhoneKey, options: BridgeOptions = {}):
 }
 
 export const toPem = (certificate: Buffer): string =>
-  `-----BEGIN CERTIFICATE-----\n${certificate.toString('base64').replace(/.{64}/g, '$&\n')}\n-----END CERTIFICATE-----\n`
+  `-----BEGIN CERTIFICATE-----\n${certificate.toString('base64').replace(/.{64}(?=.)/g, '$&\n')}\n-----END CERTIFICATE-----\n`
 
 /** The TLS key that belongs to the certificate. */
 export const keyPem = (master: KeyObject): string => master.export({ type: 'pkcs8', format: 'pem' }).toString()
