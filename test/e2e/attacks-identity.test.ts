@@ -1,0 +1,283 @@
+import assert from 'node:assert/strict'
+import { createHash, generateKeyPairSync } from 'node:crypto'
+import { after, before, describe, test } from 'node:test'
+import { generateKey, type PrivateKey, reformatKey } from 'openpgp'
+import { type BridgeOptions, type PhoneKey, phoneKey, phoneKeyOf } from '../helpers/bridge-certificate.ts'
+import { registersKey, registrationForm, shown, WIDE_BUDGETS } from '../helpers/kontalk.ts'
+import { auth, authenticate, bind, mechanismsOf, secureStream } from '../helpers/login.ts'
+import { write } from '../helpers/match-element.ts'
+import { startTestServers, type TestServers } from '../helpers/test-server.ts'
+import { type ConnectionSettings, XmppConnection } from '../helpers/xmpp-connection.ts'
+
+/** Row 11 of the attacks: identities in certificates. All keys come in over the wire, as a phone brings them. */
+
+/** Of this process alone: the gathered port is a fixed one. */
+const GATHERED_HOST = `127.${1 + (process.pid % 250)}.${1 + (Math.floor(process.pid / 250) % 250)}.9`
+const DAY = 86_400_000
+const SETTINGS = {
+  account: { registration: ['sms', 'open'] },
+  sms: { provider: 'console' },
+  limits: { registration: WIDE_BUDGETS },
+}
+const VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const
+const KINDS = ['rsa', 'nistP256', 'nistP384', 'ed25519Legacy'] as const
+
+let servers: TestServers
+/** Another server that calls itself the same, with an OpenPGP key of its own. */
+let elsewhere: TestServers
+let ways: readonly (readonly [string, ConnectionSettings])[]
+const opened: XmppConnection[] = []
+before(async () => {
+  const c2s = { starttls: ['127.0.0.1:0', `${GATHERED_HOST}:5999`], direct_tls: ['127.0.0.1:0'] }
+  servers = await startTestServers(1, { ...SETTINGS, c2s })
+  elsewhere = await startTestServers(1, SETTINGS)
+  ways = [
+    ['a port where handshakes are looked at', settingsOf(servers)],
+    ['a port where all handshakes are gathered', { ...settingsOf(servers), host: GATHERED_HOST, port: 5999 }],
+  ]
+})
+after(async () => {
+  for (const c of opened) c.destroy()
+  await servers.stop()
+  await elsewhere.stop()
+})
+
+const settingsOf = (of: TestServers): ConnectionSettings => ({
+  port: of.servers[0]?.starttlsPort ?? 0,
+  domain: of.domain,
+})
+let numbers = 0
+const number = (): string => `+49151${String(23_000_000 + numbers++)}`
+const localOf = (phone: string): string => createHash('sha1').update(phone).digest('hex')
+const keyFor = (phone: string, options: Parameters<typeof phoneKey>[1] = {}): Promise<PhoneKey> =>
+  phoneKey(`${localOf(phone)}@localhost`, { date: new Date(Date.now() - 10 * DAY), ...options })
+
+/** A number's key, registered and certified. @returns the key with its certified ring */
+async function registered(key: PhoneKey, phone: string, of: TestServers = servers): Promise<PhoneKey> {
+  return { ...key, ring: await registersKey(of, settingsOf(of), phone, key) }
+}
+
+interface Try extends BridgeOptions {
+  readonly settings?: ConnectionSettings
+  readonly version?: (typeof VERSIONS)[number]
+  readonly authzid?: string
+}
+/** Tries to log in with the certificate. @returns the bound JID, or the condition of the refusal */
+async function tries(key: PhoneKey, { settings, version, authzid, ...options }: Try = {}): Promise<string> {
+  const tls = version === undefined ? {} : { minVersion: version, maxVersion: version }
+  const c = await XmppConnection.open({ ...(settings ?? settingsOf(servers)), ...shown(key, options, tls) })
+  opened.push(c)
+  const features = await secureStream(c)
+  const isOffered = mechanismsOf(features).includes('EXTERNAL')
+  assert.equal(isOffered, !('ring' in options && options.ring === undefined), 'EXTERNAL is offered to bridges only')
+  c.write(auth('EXTERNAL', authzid === undefined ? '=' : Buffer.from(authzid).toString('base64')))
+  const answer = await c.element()
+  if (answer.name === 'failure') {
+    c.destroy()
+    return answer.children.map((child) => (typeof child === 'string' ? child : child.name)).join(' ')
+  }
+  assert.equal(answer.name, 'success', write(answer))
+  await c.openStream()
+  await c.features()
+  const jid = await bind(c, 'phone')
+  c.destroy()
+  return jid
+}
+
+describe('row 11: one good certificate logs in, after the whole story of its registration', () => {
+  for (const kind of KINDS) {
+    test(`with a master key ${kind}, on both kinds of port, with TLS 1.2 and 1.3`, async () => {
+      const phone = number()
+      const key = await registered(await keyFor(phone, { kind }), phone)
+      const jid = `${localOf(phone)}@localhost`
+      for (const [where, settings] of ways) {
+        for (const version of VERSIONS) {
+          assert.equal(await tries(key, { settings, version }), `${jid}/phone`, `${where}, ${version}`)
+          assert.equal(await tries(key, { settings, version, authzid: jid }), `${jid}/phone`, `${where}, ${version}`)
+          assert.match(await tries(key, { settings, version, authzid: `${jid}/r` }), /^invalid-authzid/)
+          assert.match(await tries(key, { settings, version, authzid: 'romeo@localhost' }), /^invalid-authzid/)
+        }
+      }
+    })
+  }
+})
+
+describe('row 11: nobody gets in, or in as somebody else, with', () => {
+  let romeo: string
+  let victim: PhoneKey
+  let mallory: string
+  let own: PhoneKey
+  before(async () => {
+    const [one, two] = [number(), number()]
+    victim = await registered(await keyFor(one), one)
+    own = await registered(await keyFor(two), two)
+    romeo = `${localOf(one)}@localhost`
+    mallory = `${localOf(two)}@localhost`
+  })
+  const fails = async (key: PhoneKey, options: Try = {}): Promise<void> => {
+    for (const version of VERSIONS) assert.match(await tries(key, { ...options, version }), /^not-authorized/)
+  }
+
+  test('embedded CN=, NUL, several names and SANs: the key alone says who it is', async () => {
+    for (const names of [
+      [`CN=Romeo <${romeo}>`],
+      [`Romeo <${mallory}>,CN=<${romeo}>`, `<${romeo}>`],
+      [`${romeo}\0.example`, romeo],
+    ]) {
+      for (const wellFormedSan of [false, true]) {
+        const options = { commonNames: names, addresses: [romeo, `${romeo}\0`], wellFormedSan }
+        assert.equal(await tries(own, options), `${mallory}/phone`)
+        assert.match(await tries(own, { ...options, authzid: romeo }), /^invalid-authzid/)
+      }
+    }
+  })
+  test('names and no key: EXTERNAL is not even offered', async () => {
+    for (const wellFormedSan of [true, false]) {
+      const options = { ring: undefined, addresses: [romeo], commonNames: [romeo], wellFormedSan }
+      assert.match(await tries(victim, options), /^invalid-mechanism/)
+    }
+  })
+  test('two extensions, or one of another shape', async () => {
+    await fails(victim, { copies: 2 })
+    await fails(victim, { extensionValue: victim.ring })
+    await fails(victim, { extensionValue: Buffer.alloc(0) })
+  })
+  test('two user IDs, one of them of somebody else', async () => {
+    const userIDs = [mallory, romeo].map((email) => ({ name: 'Mallory', email }))
+    for (const ids of [userIDs, userIDs.toReversed()])
+      await fails(phoneKeyOf(await changed(own.key, { userIDs: ids }), own.kind))
+  })
+  test("the victim's user ID on one's own key", async () => {
+    await fails(phoneKeyOf(await changed(own.key, { userIDs: [{ name: 'Romeo', email: romeo }] }), own.kind))
+    await fails(await keyFor('', { name: `Romeo <${romeo}>`, kind: 'nistP256' }))
+  })
+  test('a user ID of another domain', async () => {
+    await fails(await phoneKey(romeo.replace('localhost', 'localhost.example')))
+  })
+  test("the victim's public key in a wrapper of one's own key, of one algorithm or another", async () => {
+    await fails(victim, { master: own.master })
+    await fails(victim, { master: generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey })
+    await fails(victim, { master: generateKeyPairSync('ec', { namedCurve: 'P-384' }).privateKey })
+    await fails(own, { ring: victim.ring })
+    await fails(own, { ring: Buffer.concat([own.ring, victim.ring]) })
+  })
+  test("a certificate of the key's own subkey", () => fails(victim, { master: subkeyOf(victim) }))
+  test("another server's certification", async () => {
+    const phone = number()
+    const foreign = await registered(await keyFor(phone), phone, elsewhere)
+    assert.equal(await tries(foreign, { settings: settingsOf(elsewhere) }), `${localOf(phone)}@localhost/phone`)
+    await fails(foreign)
+    // The account is there, and its key is another one.
+    await registered(await keyFor(phone), phone)
+    await fails(foreign)
+  })
+  test('a certified key of an account that is gone, and of one that came after it', async () => {
+    const phone = number()
+    const older = await registered(await keyFor(phone), phone)
+    const c = await XmppConnection.open({ ...settingsOf(servers), ...shown(older) })
+    opened.push(c)
+    await secureStream(c)
+    await authenticate(c, { mechanism: 'EXTERNAL', username: '', password: '' })
+    await c.openStream()
+    await c.features()
+    await bind(c, 'last')
+    c.write(`<iq type='set' id='rm'><query xmlns='jabber:iq:register'><remove/></query></iq>`)
+    await c.closes()
+    await fails(older)
+    const newer = await registered(await keyFor(phone, { date: new Date(Date.now() - 1_000) }), phone)
+    await fails(older)
+    await fails(phoneKeyOf(older.key, older.kind))
+    assert.equal(await tries(newer), `${localOf(phone)}@localhost/phone`)
+  })
+  test('a newer key of the same name that nobody certified', async () => {
+    await fails(await phoneKey(romeo, { date: new Date() }))
+  })
+  test('an expired key, and one that says so after it was registered', async () => {
+    await fails(await phoneKey(romeo, { date: new Date(Date.now() - 10 * DAY), lifetime: 86_400 }))
+    const phone = number()
+    const key = await registered(await keyFor(phone), phone)
+    const email = `${localOf(phone)}@localhost`
+    const expired = await changed(key.key, { userIDs: [{ name: 'Romeo', email }], keyExpirationTime: 86_400 })
+    await fails(phoneKeyOf(expired, key.kind))
+  })
+  test('a revoked key', async () => {
+    const phone = number()
+    const key = await registered(await keyFor(phone), phone)
+    await fails(phoneKeyOf(await key.key.revoke(), key.kind))
+  })
+  test('a certificate shown on a TLS session that was resumed', async () => {
+    const c = await XmppConnection.open({ ...settingsOf(servers), ...shown(victim, {}, { maxVersion: 'TLSv1.2' }) })
+    opened.push(c)
+    await secureStream(c)
+    const session = c.tls?.getSession()
+    assert.ok(session !== undefined)
+    const again = await XmppConnection.open({
+      ...settingsOf(servers),
+      ...shown(victim, {}, { maxVersion: 'TLSv1.2', session }),
+    })
+    opened.push(again)
+    const features = await secureStream(again)
+    assert.equal(mechanismsOf(features).includes('EXTERNAL'), again.tls?.isSessionReused() !== true)
+  })
+  test('after all of that the owners still do', async () => {
+    assert.equal(await tries(victim), `${romeo}/phone`)
+    assert.equal(await tries(own), `${mallory}/phone`)
+  })
+})
+
+describe('row 11: no account is made for', () => {
+  const refusedAs = async (key: PhoneKey, phone: string, options: BridgeOptions, text: RegExp): Promise<void> => {
+    await assert.rejects(registersKey(servers, settingsOf(servers), phone, key, options), text)
+  }
+  test('a key that the certificate does not prove, or of another number', async () => {
+    const phone = number()
+    const [key, other] = [await keyFor(phone), await keyFor(number())]
+    await refusedAs(key, phone, { master: other.master }, /bad-request.*Invalid public key/)
+    await refusedAs(key, phone, { ring: undefined }, /bad-request.*Invalid public key/)
+    await refusedAs(other, phone, {}, /bad-request.*Invalid verification code/)
+    await refusedAs(await phoneKey('romeo@localhost'), phone, {}, /bad-request.*Invalid verification code/)
+  })
+  test('a key with two accounts in it', async () => {
+    const [one, two] = [number(), number()]
+    const emails = [one, two].map((phone) => ({ email: `${localOf(phone)}@localhost` }))
+    const { privateKey } = await generateKey({
+      type: 'ecc',
+      curve: 'nistP256',
+      userIDs: emails,
+      date: new Date(Date.now() - DAY),
+      format: 'object',
+    })
+    await refusedAs(phoneKeyOf(privateKey, 'nistP256'), one, {}, /bad-request.*Invalid public key/)
+  })
+  test('a number that has one, with force or without', async () => {
+    const phone = number()
+    await registered(await keyFor(phone), phone)
+    for (const more of [{}, { force: 'true' }, { force: '1', fallback: 'true' }]) {
+      const c = await XmppConnection.open(settingsOf(servers))
+      opened.push(c)
+      await secureStream(c)
+      c.write(registrationForm({ FORM_TYPE: 'jabber:iq:register', phone, challenge: 'pin', ...more }))
+      assert.match(write(await c.element()), /type='error'.*<conflict/)
+    }
+  })
+})
+
+/** The same key with other self-signatures. */
+async function changed(
+  privateKey: PrivateKey,
+  options: { readonly userIDs: { name: string; email: string }[]; readonly keyExpirationTime?: number },
+): Promise<PrivateKey> {
+  return (await reformatKey({ privateKey, date: new Date(), format: 'object', ...options })).privateKey
+}
+
+/** The signing subkey, as if it were the master key. */
+function subkeyOf(phone: PhoneKey): PhoneKey['master'] {
+  const subkey = phone.key.subkeys[0]?.keyPacket as unknown as { publicParams: object; privateParams: object }
+  const wrapped: unknown = Object.assign(Object.create(Object.getPrototypeOf(phone.key)), {
+    ...phone.key,
+    keyPacket: { publicParams: subkey.publicParams, privateParams: subkey.privateParams },
+    getFingerprint: () => '',
+    toPublic: () => phone.key.toPublic(),
+  })
+  return phoneKeyOf(wrapped as PrivateKey, 'nistP256').master
+}
