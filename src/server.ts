@@ -146,7 +146,6 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     bus,
     rosters: rosterStore,
     log: logs.part({ part: 'router' }),
-    count: (kind, destination) => m.stanzas.inc({ kind, destination }),
   })
   router = line
   const rosters = new Rosters({
@@ -311,6 +310,14 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     c2sLog.info({ ip, mechanism, condition: outcome.condition }, 'login refused')
   }
   metrics.gauge('fernruf_c2s_connections', 'Connections of clients.', () => counts.open)
+  metrics.tally(
+    'fernruf_route_stanzas_total',
+    'Stanzas routed, by kind and destination.',
+    ['kind', 'destination'],
+    function* () {
+      for (const { kind, destination, count } of line.routed()) yield [{ kind, destination }, count] as const
+    },
+  )
   metrics.gauge('fernruf_c2s_sessions', 'Bound sessions, detached ones included.', () => sessions.size)
 
   const addresses: Listening[] = []
@@ -397,12 +404,6 @@ const METRICS = {
     name: 'fernruf_sasl_attempts_total',
     help: 'Attempts to log in, by mechanism and outcome.',
     labels: ['mechanism', 'outcome'],
-  },
-  stanzas: {
-    type: 'counter',
-    name: 'fernruf_route_stanzas_total',
-    help: 'Stanzas routed, by kind and destination.',
-    labels: ['kind', 'destination'],
   },
   sms: {
     type: 'counter',

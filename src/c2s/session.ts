@@ -30,6 +30,7 @@ const AFTER_ENABLED_MS = 250
 const RETRY_READ_MS = 1_000
 /** The client is told at most this much later than it could be, when it closes while something is unsettled. */
 const LEAVE_MS = 3_000
+const ASK = Buffer.from(`<r xmlns='${NS_SM}'/>`)
 const NO_FLAGS: ReadonlySet<SessionFlag> = new Set()
 
 /** What was sent and is not known to have arrived. */
@@ -316,7 +317,7 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
         this.#watch(wire, this.#pingedAt + AFTER_ENABLED_MS - now)
         return
       }
-      wire.send(`<r xmlns='${NS_SM}'/>`)
+      wire.send(ASK)
     } else {
       if (now - this.#pingedAt < PING_EVERY_MS) {
         this.#watch(wire, this.#pingedAt + PING_EVERY_MS - now)

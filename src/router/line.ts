@@ -10,13 +10,13 @@ import type { Bus } from '../presence/bus.ts'
 import type { RegisteredSession, Registry } from '../presence/registry.ts'
 import type { RosterStore } from '../roster/store.ts'
 import { type BareJid, bareOf, type Domain, type FullJid, isFull, type Jid } from '../xmpp/jid.ts'
-import { errorReply, type Iq, type Message, type Presence, type Stanza } from '../xmpp/stanza.ts'
+import { errorReply, type Iq, type Kind, type Message, type Presence, type Stanza } from '../xmpp/stanza.ts'
 import { StanzaError } from '../xmpp/stanza-error.ts'
 import type { StreamCondition } from '../xmpp/stream-error.ts'
 import type { RawElement } from '../xmpp/tokenizer.ts'
 import { Answers } from './answer.ts'
 import { Delivery } from './deliver.ts'
-import { isRequest, type Served } from './destination.ts'
+import { type Destination, isRequest, type Served } from './destination.ts'
 import { Flushes } from './flushes.ts'
 import type { LocalSession, LocalSessions } from './local.ts'
 import type { PresenceStep } from './presence.ts'
@@ -34,7 +34,6 @@ export interface RouterDeps {
   readonly bus: Bus
   readonly rosters: RosterStore
   readonly log: Logger
-  readonly count: (kind: Stanza['kind'], destination: 'account' | 'answer' | 'remote' | 'service') => void
 }
 
 /** The line (DESIGN.md section 4): every stanza of every session of this node goes through it. */
@@ -62,6 +61,18 @@ export class Router implements Line, LinePort {
       relay: this.#relay,
       bounce: (stanza, error, origin) => this.bounce(stanza, error, origin),
     })
+  }
+  /** Stanzas routed so far, by kind and destination. */
+  *routed(): Generator<{ readonly kind: Kind; readonly destination: Destination['to']; readonly count: number }> {
+    for (const [i, kind] of KINDS.entries())
+      for (const [j, destination] of DESTINATIONS.entries())
+        yield { kind, destination, count: this.#routed[i * DESTINATIONS.length + j] as number }
+  }
+  /** Plain numbers: a labelled counter would cost as much as the routing. */
+  readonly #routed = new Float64Array(KINDS.length * DESTINATIONS.length)
+  #counted(kind: Kind, destination: Destination['to']): void {
+    const at = KINDS.indexOf(kind) * DESTINATIONS.length + DESTINATIONS.indexOf(destination)
+    this.#routed[at] = (this.#routed[at] as number) + 1
   }
   /** Given once all features are set up, before the first stanza. */
   open(presence: PresenceStep, handlers: readonly IqHandler[], hooks: readonly Hook[]): void {
@@ -114,13 +125,13 @@ export class Router implements Line, LinePort {
   }
 
   answer(iq: Iq, origin: Origin): Progress {
-    this.#deps.count('iq', 'answer')
+    this.#counted('iq', 'answer')
     this.#answers?.answer(iq, origin)
     return 'settled'
   }
 
   deliver(stanza: Stanza, account: BareJid, origin: Origin): Progress {
-    this.#deps.count(stanza.kind, 'account')
+    this.#counted(stanza.kind, 'account')
     const view = this.views.peek(account)
     const sessions = this.#deps.registry.of(account)
     if (view !== undefined && !(sessions instanceof Promise) && !this.#arriving.has(account))
@@ -175,7 +186,7 @@ export class Router implements Line, LinePort {
 
   /** Nothing of ours takes messages or presence yet (DESIGN.md section 4: multicast@, components). */
   serve(stanza: Stanza, _address: Jid, origin: Origin): Progress {
-    this.#deps.count(stanza.kind, 'service')
+    this.#counted(stanza.kind, 'service')
     if (
       stanza.kind === 'message' &&
       (stanza.type === 'chat' || stanza.type === 'normal' || stanza.type === 'groupchat')
@@ -186,7 +197,7 @@ export class Router implements Line, LinePort {
   }
   /** Federation is not built: RFC 6120 §10.4's answer to whoever wants to leave. */
   forward(stanza: Stanza, _domain: Domain, origin: Origin): Progress {
-    this.#deps.count(stanza.kind, 'remote')
+    this.#counted(stanza.kind, 'remote')
     const isAsking = stanza.kind === 'message' || isRequest(stanza) || stanza.type === 'subscribe'
     if (isAsking)
       this.bounce(
@@ -295,5 +306,7 @@ export class Router implements Line, LinePort {
     }
   }
 }
+const KINDS = ['message', 'presence', 'iq'] as const satisfies readonly Kind[]
+const DESTINATIONS = ['account', 'answer', 'remote', 'service'] as const satisfies readonly Destination['to'][]
 const SERVER: Origin = { kind: 'server' }
 const SUBSCRIPTIONS: ReadonlySet<string> = new Set(['subscribe', 'subscribed', 'unsubscribe', 'unsubscribed'])

@@ -23,6 +23,24 @@ export class MetricRegistry {
   gauge(name: `fernruf_${string}`, help: string, read: () => number): void {
     const gauge: Gauge = new Gauge({ name, help, registers: [this.#registry], collect: () => gauge.set(read()) })
   }
+  /** A counter whose numbers are kept elsewhere, read when the page is asked for. */
+  tally(
+    name: `fernruf_${string}_total`,
+    help: string,
+    labels: readonly string[],
+    read: () => Iterable<readonly [Readonly<Record<string, string>>, number]>,
+  ): void {
+    const counter: Counter = new Counter({
+      name,
+      help,
+      labelNames: [...labels],
+      registers: [this.#registry],
+      collect: () => {
+        counter.reset()
+        for (const [values, count] of read()) if (count > 0) counter.inc(values, count)
+      },
+    })
+  }
   /** For metrics that another part makes. */
   get registry(): Registry {
     return this.#registry

@@ -16,6 +16,7 @@ interface Fields<K extends Kind> {
   readonly lang?: string | undefined
 }
 const NOTHING = Buffer.alloc(0)
+const TAILS: Readonly<Record<Kind, string>> = { message: '</message>', presence: '</presence>', iq: '</iq>' }
 /** For our own output: the bounds are those of a program's mistake, not of a peer. */
 const OWN_LIMITS = {
   maxBytes: 2 ** 26,
@@ -141,7 +142,14 @@ export class Stanza<K extends Kind = Kind> {
     if (this.lang !== undefined) head += ` xml:lang='${escapeAttribute(this.lang)}'`
     const content = this.content
     if (content.length === 0) return Buffer.from(`${head}/>`)
-    return Buffer.concat([Buffer.from(`${head}>`), content, Buffer.from(`</${this.kind}>`)])
+    head += '>'
+    const tail = TAILS[this.kind]
+    const headBytes = Buffer.byteLength(head)
+    const bytes = Buffer.allocUnsafe(headBytes + content.length + tail.length)
+    bytes.write(head, 0, headBytes === head.length ? 'latin1' : 'utf8')
+    content.copy(bytes, headBytes)
+    bytes.write(tail, headBytes + content.length, 'latin1')
+    return bytes
   }
   /** The same stanza with other addresses or type; content is shared. */
   with(change: {
