@@ -105,6 +105,9 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
 
   send(stanza: Stanza): void {
     if (this.#isOver) return
+    const connection = this.#wire?.connection
+    // Messages wait in the log for whoever is slow; all else has no place but memory.
+    if (connection?.isOverfull === true) connection.destroy()
     const { state } = this.#follower
     if (
       (state === 'reading' || state === 'stalled') &&

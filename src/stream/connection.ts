@@ -3,6 +3,8 @@ import { type Token, Tokenizer, type TokenizerLimits } from '../xmpp/tokenizer.t
 
 /** Elements handled for one connection before the others get their turn. */
 const TOKENS_PER_TURN = 64
+/** Times `highWater` that may wait for a peer that does not read. */
+const OVERFLOW = 16
 
 /** What a connection tells its owner. */
 export interface ConnectionOwner {
@@ -39,7 +41,8 @@ export class Turns {
 
 /**
  * Socket ↔ tokenizer ↔ out-queue. All that is written in one turn of the event loop leaves in one write (performance.md rule 1);
- * reading stops while the owner holds it, and after a turn's share of elements, so that nobody starves the others.
+ * reading stops while the owner holds it, after a turn's share of elements, so that nobody starves the others, and while the
+ * peer does not read what it was sent, since it may not ask for more than it takes.
  */
 export class Connection {
   readonly #turns: Turns
@@ -86,6 +89,13 @@ export class Connection {
   get isSlow(): boolean {
     return this.#slow
   }
+  /** True while so much is waiting to be sent that the peer must be taken for gone. */
+  get isOverfull(): boolean {
+    return this.#waiting > this.#highWater * OVERFLOW
+  }
+  get #waiting(): number {
+    return this.#outBytes + this.#socket.writableLength
+  }
 
   /** Joins this turn's write. */
   write(bytes: Buffer | string): void {
@@ -93,7 +103,7 @@ export class Connection {
     const chunk = typeof bytes === 'string' ? Buffer.from(bytes) : bytes
     this.#out.push(chunk)
     this.#outBytes += chunk.length
-    if (this.#outBytes + this.#socket.writableLength > this.#highWater) this.#slow = true
+    if (this.#waiting > this.#highWater) this.#slow = true
     this.touch()
   }
   /** Has `turn` called at the end of this turn of the event loop. */
@@ -179,6 +189,7 @@ export class Connection {
   readonly #onDrain = (): void => {
     if (!this.#slow) return
     this.#slow = false
+    this.touch()
     this.#owner.drained()
   }
   readonly #onEnd = (): void => {
@@ -193,7 +204,7 @@ export class Connection {
 
   #pump(): void {
     try {
-      while (!this.#held && !this.#failed && !this.#gone) {
+      while (!this.#held && !this.#failed && !this.#gone && !this.#slow) {
         if (this.#spent >= TOKENS_PER_TURN) {
           this.touch()
           break
