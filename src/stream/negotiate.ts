@@ -255,8 +255,10 @@ export class Negotiation implements StreamHandler {
   #refuse(raw: RawElement, error: StanzaError): void {
     this.#reply(raw, 'error', [...echoOf(raw.element, error), errorElement(error)])
   }
+  /** `from` only where the client named us: some take an answer from nobody but whom they asked. */
   #reply(raw: RawElement, type: 'result' | 'error', payload: readonly Element[]): void {
-    const attrs = { type, id: raw.id ?? '', from: this.#stream.domain as string }
+    const attrs: Record<string, string> = { type, id: raw.id ?? '' }
+    if (raw.to !== undefined) attrs.from = this.#stream.domain as string
     this.#stream.sendElement(el('iq', NS_CLIENT, attrs, ...payload))
   }
 
