@@ -113,7 +113,9 @@ export class Clients {
     const elsewhere = others.find((s) => s.jid === jid && s.node !== parts.node)
     if (elsewhere !== undefined) endElsewhere(jid, elsewhere.node)
     parts.sessions.get(jid)?.end('conflict', 'The resource was bound by another stream.')
-    if (others.filter((s) => s.jid !== jid).length >= parts.limits.perAccount)
+    const isFull = others.filter((s) => s.jid !== jid).length >= parts.limits.perAccount
+    // Sessions that a device has left behind must not keep it out.
+    if (isFull && !parts.sessions.makeRoom(account))
       throw new StanzaError('resource-constraint', { text: 'Too many sessions of this account.' })
     if (stream.connection.isGone) throw new StanzaError('not-allowed')
     const session = new ClientSession(parts, stream, jid, id)
@@ -137,8 +139,8 @@ export class Clients {
     // What it has sent is settled first where that takes a moment only, so that `h` tells all of it.
     if (!session.isSettled) await inbox.flush()
     if (stream.connection.isGone || sessions.resumable(previd, account) !== session) return { lost: undefined }
-    sessions.attached(session)
     session.resume(stream, h)
+    sessions.attached(session)
     return { handler: session }
   }
 

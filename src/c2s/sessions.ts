@@ -55,10 +55,16 @@ export class Sessions implements LocalSessions {
   /** Keeps a session that lost its connection for its resumption time; the oldest of an account's goes when there are too many. */
   detached(session: ClientSession): void {
     const detached = this.of(session.account).filter((s) => this.#expiring.has(s))
-    if (detached.length >= this.#detachedPerAccount) detached[0]?.expire()
+    if (detached.length >= this.#detachedPerAccount) this.makeRoom(session.account)
     const timed: Timed = { due: Infinity, elapsed: () => session.expire() }
     this.#expiring.set(session, timed)
     this.#wheel.schedule(timed, this.#wheel.now() + session.resumeMs)
+  }
+  /** Ends the account's oldest detached session; false when there is none here. */
+  makeRoom(account: BareJid): boolean {
+    const oldest = this.of(account).find((s) => this.#expiring.has(s))
+    oldest?.expire()
+    return oldest !== undefined
   }
   attached(session: ClientSession): void {
     this.#stopExpiring(session)
