@@ -50,7 +50,7 @@ export function codeIn(lines: readonly string[]): string {
  * @returns the certified transferable public key @throws Error with the server's answer when it refuses a step
  */
 export async function registersKey(
-  servers: TestServers,
+  servers: Pick<TestServers, 'codes'>,
   settings: ConnectionSettings,
   phone: string,
   key: PhoneKey,
