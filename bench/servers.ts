@@ -20,6 +20,8 @@ export interface Running {
   readonly name: ServerName
   readonly version: string
   readonly port: number
+  /** Port of direct TLS; the peers have none here. */
+  readonly directPort: number | undefined
   /** Its main process; the generator follows the children. */
   readonly pid: number
   stop(): Promise<void>
@@ -59,6 +61,7 @@ async function startPeer(name: 'prosody' | 'ejabberd', options: StartOptions): P
     name,
     version: stdout,
     port,
+    directPort: undefined,
     pid,
     stop: async () => {
       await ran('bash', [PEER, 'stop', name], { env })
@@ -123,6 +126,7 @@ async function startFernruf(options: StartOptions): Promise<Running> {
     name: 'fernruf',
     version: described,
     port,
+    directPort: direct,
     pid: child.pid,
     stop: () =>
       new Promise((done) => {

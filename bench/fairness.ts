@@ -1,0 +1,72 @@
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { bind, logIn } from '../test/helpers/login.ts'
+import { register } from '../test/helpers/register.ts'
+import { XmppConnection } from '../test/helpers/xmpp-connection.ts'
+import { benchOptions } from './options.ts'
+import { publish, table } from './report.ts'
+import { benchFolder, DOMAIN, machine, removeFolder, startServer } from './servers.ts'
+
+const PASSWORD = 'bench password'
+const EVERY_MS = 20
+
+/**
+ * Latency of one client's pings, alone and while one connection drips, one floods, one nests, one sends 10,000 elements before
+ * login and one logs in 100 times a second. Options: `--secs S --out FILE --server-cpus 0 --load-cpus 1`.
+ */
+export async function run(args: readonly string[]): Promise<void> {
+  const options = benchOptions('fairness', args, {}, { rounds: 1, secs: 10 })
+  const folder = await benchFolder()
+  const server = await startServer('fernruf', {
+    cpus: options.serverCpus,
+    folder,
+    ...(options.checkout === undefined ? {} : { checkout: options.checkout }),
+  })
+  try {
+    const settings = { port: server.port, domain: DOMAIN }
+    for (const name of ['witness', 'flooder', 'sink', 'loginner']) await register(settings, name, PASSWORD)
+    const witness = await XmppConnection.open(settings)
+    await logIn(witness, { username: 'witness', password: PASSWORD })
+    await bind(witness, 'w')
+    const alone = await pings(witness, options.secs)
+    const script = join(import.meta.dirname, 'offenders.ts')
+    const command = [process.execPath, script, String(server.directPort), DOMAIN, PASSWORD]
+    const pinned = options.loadCpus === undefined ? command : ['taskset', '-c', options.loadCpus, ...command]
+    const offenders = spawn(pinned[0] ?? '', pinned.slice(1), { stdio: ['ignore', 'pipe', 'inherit'] })
+    await new Promise((done) => offenders.stdout.once('data', done))
+    const crowded = await pings(witness, options.secs)
+    offenders.kill('SIGKILL')
+    const rows = [
+      ['alone', ...alone],
+      ['among offenders', ...crowded],
+    ]
+    const text = [
+      '# Pings of one client while others misbehave',
+      table(['', 'pings', 'p50 ms', 'p99 ms', 'slowest ms'], rows),
+      `Command: \`${options.command}\``,
+      `Machine: ${machine()}; server ${server.version} on processor ${options.serverCpus ?? 'any'}, offenders on ${options.loadCpus ?? 'any'}, ${options.secs} s each. The client that pings shares both processors.`,
+    ]
+    await publish(text.join('\n\n'), options.out)
+    witness.destroy()
+  } finally {
+    await server.stop()
+    await removeFolder(folder)
+  }
+}
+
+/** @returns count, p50, p99 and slowest, in ms. @throws Error when the connection ends */
+async function pings(c: XmppConnection, secs: number): Promise<string[]> {
+  const times: number[] = []
+  const end = performance.now() + secs * 1000
+  while (performance.now() < end) {
+    const before = performance.now()
+    c.write(`<iq type='get' id='p' to='${DOMAIN}'><ping xmlns='urn:xmpp:ping'/></iq>`)
+    await c.element()
+    times.push(performance.now() - before)
+    await new Promise((done) => setTimeout(done, EVERY_MS))
+  }
+  const sorted = times.toSorted((a, b) => a - b)
+  const at = (q: number): string =>
+    (sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? Number.NaN).toFixed(1)
+  return [String(sorted.length), at(0.5), at(0.99), at(1)]
+}
