@@ -5,7 +5,13 @@ interface Word {
   readonly text: string
   readonly octets: Uint8Array
   /** The names this is the local part of. */
-  readonly names: QName[]
+  readonly names: FrequentName[]
+}
+/** A qualified name with its two parts' octets. */
+export interface FrequentName {
+  readonly name: QName
+  readonly local: Uint8Array
+  readonly ns: Uint8Array
 }
 
 /** A fixed set of ASCII words, found by their octets: a hit costs a comparison and no allocation. */
@@ -121,9 +127,11 @@ const locals = names()
 function names(): Words {
   const words = new Words(Object.values(FREQUENT).flatMap((list) => list.split(' ')))
   for (const [uri, list] of Object.entries(FREQUENT)) {
+    const ns = new Uint8Array(Buffer.from(uri, 'latin1'))
     for (const name of list.split(' ')) {
       const octets = Buffer.from(name, 'latin1')
-      words.find(octets, 0, octets.length)?.names.push(Object.freeze({ name, ns: uri }))
+      const word = words.find(octets, 0, octets.length) as Word
+      word.names.push({ name: Object.freeze({ name, ns: uri }), local: word.octets, ns })
     }
   }
   return words
@@ -148,6 +156,16 @@ export function localName(buf: Buffer, start: number, end: number): string {
 export function qualifiedName(buf: Buffer, start: number, end: number, uri: string): QName {
   const word = locals.find(buf, start, end)
   if (word === undefined) return { name: buf.toString('utf8', start, end), ns: uri }
-  for (const name of word.names) if (name.ns === uri) return name
+  for (const { name } of word.names) if (name.ns === uri) return name
   return { name: word.text, ns: uri }
+}
+export function frequentName(buf: Uint8Array, start: number, end: number, uri: string): FrequentName | undefined {
+  return locals.find(buf, start, end)?.names.find(({ name }) => name.ns === uri)
+}
+/** How many octets from `start` on are those given, up to all of them. */
+export function commonLength(octets: Uint8Array, buf: Uint8Array, start: number): number {
+  const { length } = octets
+  let same = 0
+  while (same < length && octets[same] === buf[start + same]) same++
+  return same
 }

@@ -16,7 +16,7 @@ export class Opening {
   type: string | undefined
   lang: string | undefined
   hasOtherAttributes = false
-  children: QName[] = []
+  children: readonly QName[] = []
   /** False once the content is known not to mean the same to every parser, wherever it stands. */
   canonical = true
   /** What the root declared. */
@@ -25,6 +25,7 @@ export class Opening {
   rootAttrs: Readonly<Record<string, string>> = {}
 
   readonly #attributes: Attributes
+  #children: QName[] = []
   readonly #doubledCommandNs: boolean
   readonly #namespaces = new Namespaces()
   /** Declarations in scope before the content begins: content that uses one of those is not canonical. */
@@ -68,7 +69,7 @@ export class Opening {
       const declared = this.#attributes.count > 0 ? this.#read(buf, unit, depth, limits) : undefined
       const ns = this.#namespaceOf(buf, unit, declared ?? this.#contentNs, depth)
       const local = this.#nameColon < 0 ? this.#nameStart : this.#nameColon + 1
-      this.children.push(qualifiedName(buf, unit + local, unit + this.#nameEnd, ns))
+      this.#children.push(qualifiedName(buf, unit + local, unit + this.#nameEnd, ns))
     } else this.#openTop(buf, unit, depth, limits)
   }
   /** Takes in an end tag. */
@@ -79,7 +80,7 @@ export class Opening {
   #openTop(buf: Buffer, unit: number, depth: number, limits: TokenizerLimits): void {
     this.to = this.from = this.id = this.type = this.lang = undefined
     this.hasOtherAttributes = false
-    this.children = []
+    this.children = this.#children = []
     this.#elements = 1
     this.#declared = 0
     const declared = this.#attributes.count > 0 ? this.#read(buf, unit, depth, limits) : undefined

@@ -24,6 +24,7 @@ import {
 } from './characters.ts'
 import { cdataOpeningLength, declarationLength } from './declaration.ts'
 import { Opening } from './opening.ts'
+import { Skimmer } from './skimmer.ts'
 import { StreamError } from './stream-error.ts'
 import type { TokenizerLimits } from './tokenizer.ts'
 import { badCharacter, malformed, mismatched, strayText, tooMuch } from './xml-fault.ts'
@@ -97,9 +98,11 @@ export class Scanner {
   /** Where the character data or CDATA section began: a `]]>` counts only within one. */
   #run = 0
   readonly #attributes = new Attributes()
+  readonly #skimmer: Skimmer
 
   constructor(doubledCommandNs: boolean) {
     this.opening = new Opening(this.#attributes, doubledCommandNs)
+    this.#skimmer = new Skimmer(this.opening)
   }
 
   /** What follows is a new stream. */
@@ -116,6 +119,8 @@ export class Scanner {
    * @throws StreamError
    */
   scan(buf: Buffer, start: number, end: number, limits: TokenizerLimits): number {
+    if (this.#state === OUTSIDE && this.#at === 0 && this.#rootOpen && this.#skim(buf, start, end, limits))
+      return ELEMENT
     let unit = start
     let p = start + this.#at
     let state = this.#state
@@ -374,6 +379,18 @@ export class Scanner {
     return MORE
   }
 
+  /** Tries the short way once for each element. */
+  #skim(buf: Buffer, start: number, end: number, limits: TokenizerLimits): boolean {
+    const skimmer = this.#skimmer
+    let unit = start
+    while (unit < end && ((CLASS[buf[unit] as number] as number) & SPACE) !== 0) unit++
+    if (unit === end || !skimmer.skim(buf, unit, end, limits)) return false
+    this.unit = unit
+    this.after = skimmer.after
+    this.contentStart = skimmer.contentStart
+    this.contentEnd = skimmer.contentEnd
+    return true
+  }
   #found(token: number, unit: number, after: number, state: number): number {
     this.unit = unit
     this.after = after
