@@ -1,8 +1,8 @@
 import { authenticate, secureStream } from '../test/helpers/login.ts'
 import { XmppConnection } from '../test/helpers/xmpp-connection.ts'
 
-/** Where and as whom; the process runs until it is killed. */
-const [port = '', domain = '', password = ''] = process.argv.slice(2)
+/** Where, as whom, and what to do; the process runs until it is killed. */
+const [port = '', domain = '', password = '', offences = ''] = process.argv.slice(2)
 const settings = { port: Number(port), domain, directTls: true }
 const turn = (): Promise<void> => new Promise((done) => setImmediate(done))
 
@@ -66,9 +66,12 @@ async function forEver(work: () => Promise<void>): Promise<void> {
   for (;;) await again(work)
 }
 
-void forEver(drips)
-void forEver(floods)
-void forEver(() => breaksLimits(`<a xmlns='urn:x'>`.repeat(1000)))
-void forEver(() => breaksLimits(`<x xmlns='urn:x'>${'<a/>'.repeat(10_000)}</x>`))
-logsIn(100)
+const OFFENCES: Readonly<Record<string, () => void>> = {
+  drip: () => void forEver(drips),
+  flood: () => void forEver(floods),
+  nest: () => void forEver(() => breaksLimits(`<a xmlns='urn:x'>`.repeat(1000))),
+  swell: () => void forEver(() => breaksLimits(`<x xmlns='urn:x'>${'<a/>'.repeat(10_000)}</x>`)),
+  login: () => logsIn(100),
+}
+for (const offence of offences.split(',')) OFFENCES[offence]?.()
 process.stdout.write('at work\n')
