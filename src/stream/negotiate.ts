@@ -3,7 +3,7 @@ import type { OfferedStream, StreamFeature, StreamFlag } from '../contract/handl
 import { child, type Element, el, firstElement, textOf } from '../xmpp/element.ts'
 import type { BareJid, Domain } from '../xmpp/jid.ts'
 import { NS_BIND, NS_CLIENT, NS_SASL, NS_SM, NS_STANZA_ERRORS, NS_TLS } from '../xmpp/ns.ts'
-import { SaslError } from '../xmpp/sasl-error.ts'
+import { BindingError, SaslError } from '../xmpp/sasl-error.ts'
 import { echoOf, errorElement } from '../xmpp/stanza.ts'
 import { StanzaError } from '../xmpp/stanza-error.ts'
 import { StreamError } from '../xmpp/stream-error.ts'
@@ -205,6 +205,8 @@ export class Negotiation implements StreamHandler {
     if (error.condition !== 'aborted') this.#parts.tried(this.#stream.ip, name, error)
     const text = error.text === undefined ? [] : [el('text', NS_SASL, { 'xml:lang': 'en' }, error.text)]
     this.#stream.sendElement(el('failure', NS_SASL, {}, el(error.condition, NS_SASL), ...text))
+    // COMPAT(slixmpp 1.8): it tries tls-unique with every -PLUS, claims "y" with every other SCRAM, and comes to PLAIN as the seventh.
+    if (error instanceof BindingError) return
     if (++this.#failures >= this.#parts.loginAttempts)
       throw new StreamError('policy-violation', 'Too many failed attempts.')
   }

@@ -2,7 +2,7 @@ import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypt
 import { digestOf } from '../account/password.ts'
 import type { Account, ScramMechanism, ScramSecrets } from '../account/store.ts'
 import type { BareJid } from '../xmpp/jid.ts'
-import { SaslError } from '../xmpp/sasl-error.ts'
+import { BindingError, SaslError } from '../xmpp/sasl-error.ts'
 import {
   accountNamed,
   type BindingType,
@@ -114,13 +114,13 @@ export class Scram implements Mechanism {
     if (flag.startsWith('p=')) {
       if (!this.#plus) throw malformed('channel binding needs the -PLUS mechanism')
       const bytes = this.#context.bindings.get(flag.slice(2) as BindingType)
-      if (bytes === undefined) throw new SaslError('not-authorized', 'unsupported channel binding')
+      if (bytes === undefined) throw new BindingError('unsupported channel binding')
       return bytes()
     }
     if (flag !== 'n' && flag !== 'y') throw malformed('bad channel binding flag')
     if (this.#plus) throw malformed('the -PLUS mechanism needs a channel binding')
     // "y": the client would have bound but saw no -PLUS mechanism; if there were some, somebody has cut them out.
-    if (flag === 'y' && this.#plusOffered) throw new SaslError('not-authorized', 'channel binding was offered')
+    if (flag === 'y' && this.#plusOffered) throw new BindingError('channel binding was offered')
     return Buffer.alloc(0)
   }
 }

@@ -23,3 +23,10 @@ export class SaslError extends Error {
     this.text = text
   }
 }
+
+/** The channel binding did not fit (RFC 5802 §6); no password was tried, and clients go on with another mechanism. */
+export class BindingError extends SaslError {
+  constructor(text: string) {
+    super('not-authorized', text)
+  }
+}
