@@ -1,0 +1,38 @@
+import type { TestContext } from 'node:test'
+import type { Credentials, Device, Login } from './device.ts'
+import { InteropServer } from './interop-server.ts'
+
+const PASSWORD = 'correct horse'
+
+/** One server and whoever logs in to it; all of it ends with the test. */
+export class Meeting {
+  readonly server: InteropServer
+  readonly #devices: Device[] = []
+
+  private constructor(server: InteropServer) {
+    this.server = server
+  }
+
+  static async open(t: TestContext): Promise<Meeting> {
+    const meeting = new Meeting(await InteropServer.start())
+    t.after(async () => {
+      for (const device of meeting.#devices) await device.stop()
+      await meeting.server.stop()
+    })
+    return meeting
+  }
+
+  /** A new account, registered in-band by this client. */
+  newcomer(login: Login, user: string): Promise<Device> {
+    return this.device(login, { user, password: PASSWORD, resource: 'first', register: true })
+  }
+  /** One more device of an account, or the same again. */
+  again(login: Login, user: string, resource = 'first'): Promise<Device> {
+    return this.device(login, { user, password: PASSWORD, resource, register: false })
+  }
+  async device(login: Login, credentials: Credentials): Promise<Device> {
+    const device = await login(this.server, credentials)
+    this.#devices.push(device)
+    return device
+  }
+}

@@ -1,0 +1,61 @@
+import { createInterface } from 'node:readline'
+
+/** What the test tells a client's program, one JSON object per line on its standard input. */
+export type Order =
+  | {
+      readonly do: 'login'
+      readonly port: number
+      readonly tlsPort: number
+      readonly domain: string
+      readonly user: string
+      readonly password: string
+      readonly resource: string
+      /** Makes the account first, on the same stream. */
+      readonly register: boolean
+    }
+  /** Fills in the form with a number and nothing else, then waits for `code`. */
+  | {
+      readonly do: 'phone'
+      readonly port: number
+      readonly tlsPort: number
+      readonly domain: string
+      readonly phone: string
+      readonly password: string
+    }
+  | { readonly do: 'code'; readonly code: string }
+  | { readonly do: 'add' | 'accept'; readonly jid: string }
+  | { readonly do: 'say'; readonly to: string; readonly body: string }
+  | { readonly do: 'leave' }
+
+/** What the program tells, one JSON object per line on its standard output; addresses are as they came. */
+export type Event =
+  | { readonly is: 'online'; readonly jid: string }
+  /** The server wants more: the fields that its form asks for. */
+  | { readonly is: 'asked'; readonly condition: string; readonly text: string; readonly fields: readonly string[] }
+  | { readonly is: 'registered'; readonly user: string }
+  | { readonly is: 'contact'; readonly jid: string; readonly subscription: string }
+  | { readonly is: 'request'; readonly from: string }
+  | { readonly is: 'presence'; readonly from: string; readonly available: boolean }
+  | { readonly is: 'message'; readonly from: string; readonly body: string; readonly delayed: boolean }
+  /** The server asked what has come, and was told. */
+  | { readonly is: 'acknowledged' }
+  | { readonly is: 'failed'; readonly why: string }
+
+export function tell(event: Event): void {
+  process.stdout.write(`${JSON.stringify(event)}\n`)
+}
+
+/** Obeys one order after the other; a failing one is told and ends the program. */
+export async function obey(act: (order: Order) => Promise<void>): Promise<void> {
+  try {
+    for await (const line of createInterface({ input: process.stdin })) {
+      const order = JSON.parse(line) as Order
+      await act(order)
+      if (order.do === 'leave') break
+    }
+  } catch (error) {
+    tell({ is: 'failed', why: error instanceof Error ? `${error.name}: ${error.message}` : JSON.stringify(error) })
+    process.exitCode = 1
+  }
+  process.stdin.destroy()
+}

@@ -1,0 +1,131 @@
+import { type Agent, createClient, type Stanzas } from 'stanza'
+import { type Order, obey, tell } from './orders.ts'
+import { TlsTransport } from './tls-transport.ts'
+
+type Login = Order & { readonly do: 'login' }
+type Phone = Order & { readonly do: 'phone' }
+
+const bare = (jid = ''): string => jid.split('/')[0] ?? ''
+
+function tellContacts(roster: Stanzas.Roster | undefined): void {
+  for (const { jid = '', subscription = 'none' } of roster?.items ?? []) tell({ is: 'contact', jid, subscription })
+}
+
+function newAgent(order: Login | Phone, user: string, resource: string): Agent {
+  const agent = createClient({
+    jid: `${user}@${order.domain}`,
+    password: order.password,
+    server: order.domain,
+    resource,
+    autoReconnect: false,
+    // The type knows the two transports that the package brings.
+    transports: { tls: `xmpps://127.0.0.1:${order.tlsPort}` } as Record<string, string>,
+    transportPreferenceOrder: ['tls'] as never[],
+  })
+  agent.transports.tls = TlsTransport
+  // Of channel bindings it knows tls-unique, which TLS 1.3 has not.
+  agent.sasl.disable('SCRAM-SHA-256-PLUS')
+  agent.sasl.disable('SCRAM-SHA-1-PLUS')
+  agent.on('stream:error', ({ condition, text = '' }) => tell({ is: 'failed', why: `${condition} ${text}` }))
+  return agent
+}
+
+/** Connects by direct TLS; an account that does not exist yet is made on the same stream, before SASL. */
+async function login(order: Login): Promise<Agent> {
+  const agent = newAgent(order, order.user, order.resource)
+  if (order.register)
+    agent.registerFeature('inbandRegistration', 50, async (_features, done) => {
+      const { user: username, password } = order
+      await agent.updateAccount(order.domain, { username, password })
+      agent.features.negotiated.inbandRegistration = true
+      tell({ is: 'registered', user: username })
+      done()
+    })
+  agent.on('message', ({ from, body, delay, type }) => {
+    if (body !== undefined && type !== 'error') tell({ is: 'message', from, body, delayed: delay !== undefined })
+  })
+  agent.sm.on('send', ({ type }: Stanzas.StreamManagement) => {
+    if (type === 'ack') tell({ is: 'acknowledged' })
+  })
+  agent.on('subscribe', ({ from }) => tell({ is: 'request', from: bare(from) }))
+  agent.on('available', ({ from }) => tell({ is: 'presence', from, available: true }))
+  agent.on('unavailable', ({ from }) => tell({ is: 'presence', from, available: false }))
+  agent.on('roster:update', ({ roster }) => tellContacts(roster))
+  const started = new Promise<void>((resolve, reject) => {
+    agent.once('session:started', () => resolve())
+    agent.once('auth:failed', () => reject(new Error('login was refused')))
+    agent.once('disconnected', () => reject(new Error('the connection ended')))
+  })
+  await agent.connect()
+  await started
+  tellContacts(await agent.getRoster())
+  agent.sendPresence()
+  tell({ is: 'online', jid: agent.jid })
+  return agent
+}
+
+/** Fills in the form with the number, and again with the code that the test read. */
+async function registerPhone(order: Phone, codeComes: Promise<string>): Promise<void> {
+  const agent = newAgent(order, '', '')
+  const submit = async (filled: Readonly<Record<string, string>>): Promise<void> => {
+    const fields = Object.entries(filled).map(([name, value]) => ({ name, type: 'text-single' as const, value }))
+    await agent.updateAccount(order.domain, { form: { type: 'submit', fields } })
+  }
+  const done = new Promise<void>((resolve, reject) => {
+    agent.registerFeature('inbandRegistration', 50, async () => {
+      try {
+        const { form } = await agent.getAccountInfo(order.domain)
+        const filled = { FORM_TYPE: 'jabber:iq:register', phone: order.phone, password: order.password }
+        const fields = (form?.fields ?? []).map(({ name = '' }) => name)
+        try {
+          await submit(filled)
+        } catch (refusal) {
+          const { condition = '', text = '' } = (refusal as Stanzas.IQ).error ?? {}
+          tell({ is: 'asked', condition, text, fields })
+        }
+        await submit({ ...filled, code: await codeComes })
+        tell({ is: 'registered', user: '' })
+        resolve()
+      } catch (error) {
+        reject(error)
+      }
+    })
+  })
+  await agent.connect()
+  await done
+  await leave(agent)
+}
+
+async function leave(agent: Agent): Promise<void> {
+  const gone = new Promise<void>((done) => agent.once('disconnected', () => done()))
+  await agent.disconnect()
+  await gone
+}
+
+const code = Promise.withResolvers<string>()
+let registration: Promise<void> | undefined
+let session: Agent | undefined
+await obey(async (order) => {
+  switch (order.do) {
+    case 'phone':
+      registration = registerPhone(order, code.promise)
+      return
+    case 'code':
+      code.resolve(order.code)
+      return registration
+    case 'login':
+      session = await login(order)
+      return
+    case 'add':
+      await session?.updateRosterItem({ jid: order.jid, subscription: 'none' })
+      return session?.subscribe(order.jid)
+    case 'accept':
+      return session?.acceptSubscription(order.jid)
+    case 'say':
+      session?.sendMessage({ to: order.to, type: 'chat', body: order.body })
+      return
+    case 'leave':
+      if (session !== undefined) await leave(session)
+      return
+  }
+})

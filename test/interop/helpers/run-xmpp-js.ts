@@ -1,0 +1,81 @@
+import { client, type XmlElement, type XmppClient, xml } from '@xmpp/client'
+import { type Order, obey, tell } from './orders.ts'
+
+const NS_ROSTER = 'jabber:iq:roster'
+const NS_REGISTER = 'jabber:iq:register'
+const NS_SM = 'urn:xmpp:sm:3'
+const NS_DELAY = 'urn:xmpp:delay'
+const TIMEOUT_MS = 15_000
+
+const tellContacts = (query: XmlElement | undefined): void => {
+  for (const { attrs } of query?.getChildren('item') ?? [])
+    tell({ is: 'contact', jid: attrs.jid ?? '', subscription: attrs.subscription ?? 'none' })
+}
+
+function tellStanza(stanza: XmlElement): void {
+  const { from = '', type } = stanza.attrs
+  if (stanza.is('message')) {
+    const body = stanza.getChildText('body')
+    const delayed = stanza.getChild('delay', NS_DELAY) !== undefined
+    if (body !== null && type !== 'error') tell({ is: 'message', from, body, delayed })
+  } else if (stanza.is('presence')) {
+    if (type === 'subscribe') tell({ is: 'request', from })
+    else if (type === undefined || type === 'unavailable') tell({ is: 'presence', from, available: type === undefined })
+  }
+}
+
+/** Connects by STARTTLS; an account that does not exist yet is made on the same stream, before SASL. */
+async function login(order: Order & { readonly do: 'login' }): Promise<XmppClient> {
+  const { user: username, password, domain, resource } = order
+  const xmpp = client({
+    service: `xmpp://127.0.0.1:${order.port}`,
+    domain,
+    resource,
+    credentials: async (authenticate, mechanisms) => {
+      if (order.register) {
+        const fields = [xml('username', {}, username), xml('password', {}, password)]
+        await xmpp.iqCaller.request(xml('iq', { type: 'set' }, xml('query', { xmlns: NS_REGISTER }, ...fields)))
+        tell({ is: 'registered', user: username })
+      }
+      const [mechanism] = mechanisms
+      if (mechanism === undefined) throw new Error('no mechanism in common')
+      await authenticate({ username, password }, mechanism)
+    },
+  })
+  xmpp.timeout = TIMEOUT_MS
+  xmpp.reconnect.stop()
+  xmpp.on('error', (error) => tell({ is: 'failed', why: error.message }))
+  xmpp.on('stanza', tellStanza)
+  xmpp.on('send', (element) => {
+    if (element.is('a', NS_SM)) tell({ is: 'acknowledged' })
+  })
+  xmpp.iqCallee.set(NS_ROSTER, 'query', ({ element }) => {
+    tellContacts(element)
+    return {}
+  })
+  const address = await xmpp.start()
+  tellContacts(await xmpp.iqCaller.get(xml('query', { xmlns: NS_ROSTER })))
+  await xmpp.send(xml('presence'))
+  tell({ is: 'online', jid: String(address) })
+  return xmpp
+}
+
+let session: XmppClient | undefined
+await obey(async (order) => {
+  if (order.do === 'login') session = await login(order)
+  if (session === undefined) return
+  switch (order.do) {
+    case 'add': {
+      const query = xml('query', { xmlns: NS_ROSTER }, xml('item', { jid: order.jid }))
+      await session.iqCaller.request(xml('iq', { type: 'set' }, query))
+      return session.send(xml('presence', { to: order.jid, type: 'subscribe' }))
+    }
+    case 'accept':
+      return session.send(xml('presence', { to: order.jid, type: 'subscribed' }))
+    case 'say':
+      return session.send(xml('message', { to: order.to, type: 'chat' }, xml('body', {}, order.body)))
+    case 'leave':
+      await session.stop()
+      return
+  }
+})

@@ -1,0 +1,41 @@
+/** What our program uses of a package that comes without types. */
+declare module '@xmpp/client' {
+  interface XmlElement {
+    readonly name: string
+    readonly attrs: Readonly<Record<string, string | undefined>>
+    is(name: string, ns?: string): boolean
+    getChild(name: string, ns?: string): XmlElement | undefined
+    getChildren(name: string, ns?: string): XmlElement[]
+    getChildText(name: string, ns?: string): string | null
+  }
+  interface Credentials {
+    readonly username: string
+    readonly password: string
+  }
+  interface IqContext {
+    readonly element: XmlElement
+  }
+  interface XmppClient {
+    timeout: number
+    readonly reconnect: { stop(): void }
+    readonly iqCaller: {
+      get(query: XmlElement): Promise<XmlElement>
+      request(iq: XmlElement): Promise<XmlElement>
+    }
+    readonly iqCallee: { set(ns: string, name: string, answer: (context: IqContext) => object): void }
+    on(event: 'online', listener: (address: { toString(): string }) => void): void
+    on(event: 'stanza' | 'send', listener: (stanza: XmlElement) => void): void
+    on(event: 'error', listener: (error: Error) => void): void
+    send(element: XmlElement): Promise<void>
+    start(): Promise<unknown>
+    stop(): Promise<unknown>
+  }
+  type Authenticate = (credentials: Credentials, mechanism: string) => Promise<void>
+  export function xml(name: string, attrs?: Readonly<Record<string, string>>, ...children: unknown[]): XmlElement
+  export function client(options: {
+    readonly service: string
+    readonly domain: string
+    readonly resource: string
+    readonly credentials: (authenticate: Authenticate, mechanisms: readonly string[]) => Promise<void>
+  }): XmppClient
+}
