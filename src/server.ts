@@ -132,7 +132,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
   const sessions = new Sessions(wheel, limits.session.per_account)
   const inboxStore = measured(stores.inbox, 'inbox', time)
   const rosterStore = measured(stores.rosters, 'roster', time)
-  const isUnavailable = (error: unknown) => !(error instanceof StoreError) || error.fault === 'unavailable'
+  const isUnavailable = (error: unknown) => error instanceof StoreError && error.fault === 'unavailable'
   const quota = new Quota(inboxStore, limits.inbox.open_entries, limits.inbox.open_bytes)
   const inbox = new Inbox(inboxStore, quota, isUnavailable, wheel, logs.part({ part: 'inbox' }), {
     kept: (entry) => line.kept(entry),
@@ -306,7 +306,8 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
       outcome: isSuccess ? 'success' : outcome.condition,
     })
     if (isSuccess) return
-    failures.spend(networkOf(ip))
+    // What failed for our sake, or was not even tried, is nobody's fault, and must not make a refusal longer.
+    if (outcome.condition !== 'temporary-auth-failure') failures.spend(networkOf(ip))
     c2sLog.info({ ip, mechanism, condition: outcome.condition }, 'login refused')
   }
   metrics.gauge('fernruf_c2s_connections', 'Connections of clients.', () => counts.open)

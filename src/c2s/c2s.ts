@@ -28,6 +28,8 @@ export interface ClientParts {
 export class Clients {
   readonly #parts: ClientParts
   readonly #streams = new Set<Stream>()
+  /** Direct TLS connections in their handshake. */
+  readonly #arriving = new Set<Socket>()
   #isStopping = false
 
   constructor(parts: ClientParts) {
@@ -61,12 +63,16 @@ export class Clients {
     }
     // The handshake is bounded like all that precedes a login.
     const deadline = setTimeout(() => socket.destroy(), this.#parts.negotiation.loginMs)
+    this.#arriving.add(socket)
     secure(socket)
       .then(
         ({ socket: secured, facts }) => this.#open(secured, ip, secure, facts, settle),
         () => socket.destroy(),
       )
-      .finally(() => clearTimeout(deadline))
+      .finally(() => {
+        clearTimeout(deadline)
+        this.#arriving.delete(socket)
+      })
   }
   #open(
     socket: Socket,
@@ -75,6 +81,10 @@ export class Clients {
     facts: TlsFacts | undefined,
     settle: () => void,
   ): void {
+    if (this.#isStopping || socket.destroyed) {
+      socket.destroy()
+      return
+    }
     const parts: NegotiationParts = {
       ...this.#parts.negotiation,
       features: this.#parts.features,
@@ -117,7 +127,7 @@ export class Clients {
     // Sessions that a device has left behind must not keep it out.
     if (isFull && !parts.sessions.makeRoom(account))
       throw new StanzaError('resource-constraint', { text: 'Too many sessions of this account.' })
-    if (stream.connection.isGone) throw new StanzaError('not-allowed')
+    if (stream.isOver || stream.connection.isGone) throw new StanzaError('not-allowed')
     const session = new ClientSession(parts, stream, jid, id)
     parts.sessions.add(session)
     return { jid, handler: session }
@@ -138,7 +148,8 @@ export class Clients {
     }
     // What it has sent is settled first where that takes a moment only, so that `h` tells all of it.
     if (!session.isSettled) await inbox.flush()
-    if (stream.connection.isGone || sessions.resumable(previd, account) !== session) return { lost: undefined }
+    const isLate = stream.isOver || stream.connection.isGone
+    if (isLate || sessions.resumable(previd, account) !== session) return { lost: undefined }
     session.resume(stream, h)
     sessions.attached(session)
     return { handler: session }
@@ -151,6 +162,7 @@ export class Clients {
   /** Ends all streams; sessions are told first what is settled. */
   stop(): void {
     this.#isStopping = true
+    for (const socket of this.#arriving) socket.destroy()
     for (const session of [...this.#parts.session.sessions]) session.stop()
     for (const stream of this.#streams) stream.close(new StreamError('system-shutdown', 'The server stops.'))
   }

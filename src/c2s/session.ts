@@ -4,6 +4,7 @@ import type { SessionFlag } from '../contract/session.ts'
 import type { Entry } from '../inbox/entry.ts'
 import { Follower, type FollowPort, PAGE } from '../inbox/follow.ts'
 import type { StoredEntry } from '../inbox/store.ts'
+import type { RegisteredSession } from '../presence/registry.ts'
 import type { LocalSession } from '../router/local.ts'
 import { AckQueue } from '../stream/ack-queue.ts'
 import { SettledPrefix } from '../stream/progress.ts'
@@ -75,6 +76,8 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
   #wakeAt = Number.POSITIVE_INFINITY
   #isHeard = true
   #isHeld = false
+  /** An entry for this session alone came while it was slow. */
+  #missed = false
   #leaving: { readonly until: number } | undefined
   #isOver = false
   /** Entries that were sent before XEP-0198 was enabled. */
@@ -92,10 +95,14 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
     this.ip = wire.ip
     this.#follower = new Follower(this)
     this.#watch(wire, parts.limits.idleMs)
-    this.#register()
+    parts.registry.put(this.#registered)
   }
   get domain(): Domain {
     return domainOf(this.account)
+  }
+  /** True until it has ended, or is about to because its client closed the stream. */
+  get isResumable(): boolean {
+    return this.#resumable
   }
   get isDetached(): boolean {
     return this.#wire === undefined
@@ -146,6 +153,7 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
     if (this.#wire === undefined || this.#isOver) return false
     if (this.#isSlow) {
       this.#follower.full()
+      if (message.to === this.jid) this.#missed = true
       return false
     }
     const { state } = this.#follower
@@ -358,7 +366,10 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
     else if (sent.id !== undefined) this.#parts.inbox.takenStored(this.accountId, sent.id)
   }
   #drainedCheck(): void {
-    if (this.#follower.state === 'stalled' && !this.#isSlow) this.#follower.drained()
+    if (this.#isSlow) return
+    if (this.#follower.state === 'stalled') this.#follower.drained()
+    else if (this.#missed) this.#fetchOwn()
+    this.#missed = false
   }
   drained(): void {
     this.#drainedCheck()
@@ -368,6 +379,8 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
     if (wire === undefined) return
     const { answerMs, idleMs } = this.#parts.limits
     this.#wakeAt = Number.POSITIVE_INFINITY
+    // What it may have answered is not read while its stanzas wait for the store.
+    if (this.#isHeld && this.#askedAt !== 0) this.#askedAt = now
     if (this.#askedAt !== 0 && now - this.#askedAt >= answerMs) {
       wire.close(new StreamError('connection-timeout', 'We asked whether somebody is there, and nobody answered.'))
       return
@@ -382,13 +395,12 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
   // The log of the account.
 
   read(after: number, reading: number): void {
-    this.#page(after).then(
-      ({ entries, head }) => this.#follower.page(reading, entries, head),
-      (error: unknown) => {
+    this.#page(after)
+      .then(({ entries, head }) => this.#follower.page(reading, entries, head))
+      .catch((error: unknown) => {
         this.#parts.log.warn({ err: error }, 'inbox could not be read')
         setTimeout(() => this.#follower.retry(reading), RETRY_READ_MS).unref()
-      },
-    )
+      })
   }
   async #page(after: number): Promise<{ readonly entries: readonly StoredEntry[]; readonly head: number }> {
     await this.#parts.line.settled(this.account, this.accountId)
@@ -397,22 +409,29 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
   /** FollowPort's: a stored entry. */
   giveStored(entry: StoredEntry): boolean {
     if (this.#isSlow) return false
-    if (this.#has(entry.id)) return true
-    const message = readStored(entry, this.domain)
-    if (message === undefined) {
-      this.#parts.log.error({ id: entry.id }, 'stored entry cannot be read')
+    if (this.has(entry.id)) return true
+    let message: Message
+    try {
+      message = readStored(entry, this.domain)
+    } catch (error) {
+      this.#parts.log.error({ err: error, id: entry.id }, 'stored entry cannot be read')
       return true
     }
     // For another resource that is there to take it.
     const { to } = message
-    if (to !== undefined && isFull(to) && to !== this.jid && this.#parts.sessions.get(to) !== undefined) return true
+    if (to !== undefined && isFull(to) && to !== this.jid && this.#isConnected(to)) return true
     this.#write(message, undefined, entry.id)
     return true
   }
-  #has(id: number): boolean {
+  has(id: number): boolean {
     for (const sent of this.#early) if ((sent.entry?.id ?? sent.id) === id) return true
     for (const sent of this.#sent) if ((sent.entry?.id ?? sent.id) === id) return true
     return false
+  }
+  #isConnected(jid: FullJid): boolean {
+    const sessions = this.#parts.registry.of(this.account)
+    if (sessions instanceof Promise) return this.#parts.sessions.get(jid) !== undefined
+    return sessions.some((s) => s.jid === jid)
   }
   caughtUp(): void {
     const later = this.#later
@@ -493,6 +512,17 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
     this.#wantsAnswer = this.#sent.length > 0
     wire.connection.touch()
     if (this.priority !== undefined && this.priority >= 0) this.#follower.start()
+    else this.#fetchOwn()
+  }
+  /** A session that does not follow the log still gets what is for it alone: here, what came while it could not be given it. */
+  #fetchOwn(): void {
+    this.#page(0)
+      .then(({ entries }) => {
+        if (this.#isOver || this.#wire === undefined || this.#follower.state !== 'idle') return
+        const own = entries.filter((entry) => readStored(entry, this.domain).to === this.jid)
+        for (const entry of own) this.giveStored(entry)
+      })
+      .catch((error: unknown) => this.#parts.log.warn({ err: error }, 'inbox could not be read'))
   }
   /** Calls back when all the client has sent is settled, or after a moment. */
   get isSettled(): boolean {
@@ -500,10 +530,13 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
   }
 
   #register(): void {
+    this.#parts.registry.update(this.#registered)
+  }
+  get #registered(): RegisteredSession {
     const { jid, node, priority, flags } = this
     const presence =
       this.#presence === undefined ? undefined : { content: this.#presence.content, lang: this.#presence.lang }
-    this.#parts.registry.put({ jid, node, priority, flags, presence })
+    return { jid, node, priority, flags, presence }
   }
   #finish(): void {
     if (this.#isOver) return

@@ -50,7 +50,7 @@ export class Sessions implements LocalSessions {
   /** The session of that resumption id, if it is the account's own (conformance.md row 31). */
   resumable(smid: string, account: BareJid): ClientSession | undefined {
     const session = this.#resumable.get(smid)
-    return session?.account === account ? session : undefined
+    return session?.account === account && session.isResumable ? session : undefined
   }
   /** Keeps a session that lost its connection for its resumption time; the oldest of an account's goes when there are too many. */
   detached(session: ClientSession): void {

@@ -36,6 +36,8 @@ export class Entry {
   readonly number: number
   /** Ms since the epoch. */
   readonly at: number
+  /** Ms of the wheel's clock: since when it is held. */
+  heldAt = 0
   /** Sessions of this node that were given it. */
   readonly takers: Taker[]
   /** What must not overtake it, in order. */

@@ -9,6 +9,8 @@ export interface FollowPort {
   read(after: number, reading: number): void
   /** Sends a stored entry, unless this session has it already; false when the out-queue is full and it was not sent. */
   giveStored(entry: StoredEntry): boolean
+  /** True when the session was given the entry and has not taken it yet. */
+  has(id: number): boolean
   /** The session has met the head of the log and is now pushed to. */
   caughtUp(): void
 }
@@ -62,9 +64,13 @@ export class Follower {
   /** Following: an entry was just committed; true when it is to be sent to this session now. */
   pushed(id: number): boolean {
     if (this.#state === 'following') {
-      if (id <= this.#position) return false
-      this.#position = id
-      return true
+      if (id > this.#position) {
+        this.#position = id
+        return true
+      }
+      // Committed by another node before what this one has pushed already: read again, in order.
+      if (!this.#port.has(id)) this.rewind(id - 1)
+      return false
     }
     if (id > this.#known) this.#known = id
     return false

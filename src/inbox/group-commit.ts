@@ -4,8 +4,9 @@ import type { Batch, InboxStore, NewEntry } from './store.ts'
 
 /** Entries of one batch at most; 16–64 is where a commit costs least per row, larger ones only under load. */
 const MAX_BATCH = 128
-/** Entries waiting for a batch above which new ones are refused: the database is away or far too slow. */
+/** Entries and their bytes waiting for a batch above which new ones are refused: the database is away or far too slow. */
 const MAX_WAITING = 20_000
+const MAX_WAITING_BYTES = 64 * 1024 * 1024
 /** Takes wait this long for an entry's batch to travel with. */
 const TAKES_MS = 50
 const RETRY_MS = [50, 100, 250, 500, 1_000, 2_000]
@@ -33,6 +34,10 @@ export class GroupCommit {
   readonly #isUnavailable: IsUnavailable
   readonly #log: Logger
   #waiting: Committing[] = []
+  #waitingBytes = 0
+  /** Batches begun so far, and who waits for the end of which. */
+  #begun = 0
+  #barriers: { readonly batch: number; readonly resolve: () => void }[] = []
   #takes = new Map<number, Set<number>>()
   /** Takes in the batch that is under way. */
   #saving: ReadonlyMap<number, unknown> = new Map()
@@ -53,10 +58,12 @@ export class GroupCommit {
     return this.#waiting.length
   }
 
-  /** Joins the next batch; false when too many wait already. */
-  add(committing: Committing): boolean {
-    if (this.#waiting.length >= MAX_WAITING) return false
+  /** Joins the next batch; false when too many wait already, unless a device has the entry and nothing else will do (`always`). */
+  add(committing: Committing, always = false): boolean {
+    const isFull = this.#waiting.length >= MAX_WAITING || this.#waitingBytes >= MAX_WAITING_BYTES
+    if (isFull && !always) return false
     this.#waiting.push(committing)
+    this.#waitingBytes += committing.entry.payload.length
     this.#start()
     return true
   }
@@ -75,7 +82,10 @@ export class GroupCommit {
   /** Settles once all entries and takes noted so far are committed; at once (undefined) when there is none. */
   flushed(): Promise<void> | undefined {
     if (this.#waiting.length > 0 || this.#takes.size > 0) this.#start()
-    return this.#running
+    if (this.#running === undefined) return undefined
+    const more = Math.max(Math.ceil(this.#waiting.length / MAX_BATCH), this.#takes.size > 0 ? 1 : 0)
+    const batch = this.#begun + more
+    return new Promise((resolve) => this.#barriers.push({ batch, resolve }))
   }
   /** True when takes of this account are not yet saved. */
   hasTakes(account: number): boolean {
@@ -97,10 +107,19 @@ export class GroupCommit {
       const takes = [...this.#takes].map(([account, ids]) => ({ account, ids: [...ids] }))
       this.#saving = this.#takes
       this.#takes = new Map()
+      for (const { entry } of members) this.#waitingBytes -= entry.payload.length
+      this.#begun++
       await this.#commit(members, takes)
+      this.#saving = new Map()
+      this.#passed(this.#begun)
     }
-    this.#saving = new Map()
     this.#running = undefined
+    this.#passed(Number.POSITIVE_INFINITY)
+  }
+  #passed(batch: number): void {
+    const open = this.#barriers
+    this.#barriers = open.filter((b) => b.batch > batch)
+    for (const b of open) if (b.batch <= batch) b.resolve()
   }
   async #commit(members: readonly Committing[], takes: Batch['takes']): Promise<void> {
     const entries = members.map((m) => ({ ...m.entry, floor: m.floor() }))
@@ -123,11 +142,20 @@ export class GroupCommit {
         await new Promise((resolve) => setTimeout(resolve, ms))
       }
     }
-    for (const [i, member] of members.entries()) member.kept(ids[i] as number)
+    for (const [i, member] of members.entries()) this.#tell(() => member.kept(ids[i] as number))
+  }
+  /** What others do with the news must not stop the commits. */
+  #tell(news: () => void): void {
+    try {
+      news()
+    } catch (error) {
+      this.#log.error({ err: error }, 'delivery after a commit failed')
+    }
   }
   async #halve(members: readonly Committing[], takes: Batch['takes'], error: unknown): Promise<void> {
     if (members.length <= 1) {
-      members[0]?.refused(error)
+      if (members[0] !== undefined) this.#log.warn({ err: error }, 'entry refused')
+      this.#tell(() => members[0]?.refused(error))
       if (takes.length === 0) return
       if (members.length === 1) await this.#commit([], takes)
       else this.#log.error({ err: error }, 'takes refused')

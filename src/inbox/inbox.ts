@@ -71,6 +71,7 @@ export class Inbox implements Timed {
   hold(account: number, stanza: Stanza, sender: Sender | undefined, number: number, takers: Taker[]): Entry {
     const entry = new Entry(account, stanza, sender, number, Date.now(), takers)
     entry.state = 'held'
+    entry.heldAt = this.#wheel.now()
     const lane = this.#lane(account)
     lane.held.add(entry)
     lane.takers = takers
@@ -83,18 +84,22 @@ export class Inbox implements Timed {
     const entry = new Entry(account, stanza, sender, number, Date.now(), [])
     const lane = this.#lane(account)
     this.#commitHeld(lane)
-    if (!this.#add(entry, lane)) {
+    if (!this.#add(entry, lane, false)) {
       this.#sweep(account, lane)
       return undefined
     }
     return entry
   }
-  /** Runs `then` when nothing that was addressed to the account before is still waiting for its commit; at once where nothing is. */
-  after(account: number, then: () => void): void {
+  /** Runs `then` when nothing that was addressed to the account before is still waiting for its commit; true where it ran at once. */
+  after(account: number, then: () => void): boolean {
     const last = this.#lanes.get(account)?.last
-    if (last === undefined) then()
-    else if (last.followers === undefined) last.followers = [then]
+    if (last === undefined) {
+      then()
+      return true
+    }
+    if (last.followers === undefined) last.followers = [then]
     else last.followers.push(then)
+    return false
   }
 
   /** A device has it for good. */
@@ -163,13 +168,13 @@ export class Inbox implements Timed {
   }
 
   elapsed(now: number): void {
-    const before = Date.now() - HOLD_MS
+    const before = now - HOLD_MS
     const queue = this.#oldest
     let index = this.#oldestIndex
     for (; index < queue.length; index++) {
       const entry = queue[index] as Entry
       if (entry.state !== 'held') continue
-      if (entry.at > before) break
+      if (entry.heldAt > before) break
       this.commitHeld(entry.account)
     }
     this.#oldestIndex = index
@@ -202,43 +207,52 @@ export class Inbox implements Timed {
     lane.held.clear()
     for (const entry of held) {
       entry.state = 'committing'
-      if (!this.#add(entry, lane)) this.#refuse(entry)
+      this.#add(entry, lane, true)
     }
   }
-  #add(entry: Entry, lane: Lane): boolean {
+  #add(entry: Entry, lane: Lane, always: boolean): boolean {
     const { sender, stanza } = entry
-    const isAdded = this.#commit.add({
-      entry: {
-        account: entry.account,
-        direction: 'received',
-        archived: false,
-        wanted: true,
-        peer: stanza.from,
-        payload: stanza.bytes,
-        at: entry.at,
-        stream: sender?.stream,
-        number: sender?.counted(entry.number) ?? 0,
-        floor: 0,
+    const isAdded = this.#commit.add(
+      {
+        entry: {
+          account: entry.account,
+          direction: 'received',
+          archived: false,
+          wanted: true,
+          peer: stanza.from,
+          payload: stanza.bytes,
+          at: entry.at,
+          stream: sender?.stream,
+          number: sender?.counted(entry.number) ?? 0,
+          floor: 0,
+        },
+        floor: () => sender?.h ?? 0,
+        kept: (id) => {
+          entry.id = id
+          const wasTaken = entry.state === 'taken'
+          if (wasTaken) {
+            this.#take(entry.account, id)
+          } else {
+            entry.state = 'kept'
+            sender?.settled(entry.number)
+          }
+          try {
+            for (const taker of entry.takers) taker.entryKept(entry)
+            if (!wasTaken) this.#events.kept(entry)
+          } finally {
+            this.#done(entry, lane)
+          }
+        },
+        refused: () => {
+          try {
+            if (entry.state !== 'taken') this.#refuse(entry)
+          } finally {
+            this.#done(entry, lane)
+          }
+        },
       },
-      floor: () => sender?.h ?? 0,
-      kept: (id) => {
-        entry.id = id
-        const wasTaken = entry.state === 'taken'
-        if (wasTaken) {
-          this.#take(entry.account, id)
-        } else {
-          entry.state = 'kept'
-          sender?.settled(entry.number)
-        }
-        for (const taker of entry.takers) taker.entryKept(entry)
-        if (!wasTaken) this.#events.kept(entry)
-        this.#done(entry, lane)
-      },
-      refused: () => {
-        if (entry.state !== 'taken') this.#refuse(entry)
-        this.#done(entry, lane)
-      },
-    })
+      always,
+    )
     if (!isAdded) return false
     this.#quota.added(entry.account, stanza.content.length)
     lane.committing++

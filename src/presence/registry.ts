@@ -17,6 +17,8 @@ export interface Registry {
   of(account: BareJid): readonly RegisteredSession[] | Promise<readonly RegisteredSession[]>
   /** Adds or replaces a session of this node. A session of the same full JID elsewhere is replaced; the caller ends it. */
   put(session: RegisteredSession): void
+  /** Replaces a session if it is still this node's. */
+  update(session: RegisteredSession): void
   /** Removes a session if it is still this node's. */
   remove(jid: FullJid, node: string): void
 }

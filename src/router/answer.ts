@@ -56,6 +56,7 @@ export class Answers {
         (error: unknown) => this.#fail(iq, origin, error),
       )
       .finally(() => this.#underWay.set(asker, (this.#underWay.get(asker) ?? 1) - 1))
+      .catch((error: unknown) => this.#deps.log.error({ err: error }, 'answer could not be sent'))
   }
 
   #ask(iq: Iq, origin: Origin): Element | undefined | Promise<Element | undefined> {

@@ -46,12 +46,24 @@ export class Delivery {
     if (keeping === 'kept') return this.#entry(message, account.id, targets, origin)
     if (targets.length === 0) {
       if (keeping === 'direct') this.#deps.bounce(message, new StanzaError('service-unavailable'), origin)
-    } else {
-      this.#deps.inbox.after(account.id, () => {
-        for (const target of targets) this.sendTo(target, message)
-      })
+      return 'settled'
     }
-    return 'settled'
+    return this.inOrder(account.id, origin, () => {
+      for (const target of targets) this.sendTo(target, message)
+    })
+  }
+  /** What is not kept waits for what is being committed for the account; while it waits it counts as pending. */
+  inOrder(account: number, origin: Origin, work: () => void): Progress {
+    let isWaiting = false
+    const isDone = this.#deps.inbox.after(account, () => {
+      try {
+        work()
+      } finally {
+        if (isWaiting && origin.kind === 'client') (origin.session as LocalSession).settled(origin.number)
+      }
+    })
+    isWaiting = true
+    return isDone ? 'settled' : 'pending'
   }
 
   #entry(message: Message, account: number, targets: Sessions, origin: Origin): Progress {
@@ -91,11 +103,12 @@ export class Delivery {
     return found
   }
 
-  iq(iq: Iq, view: AccountView, sessions: Sessions, origin: Origin): void {
+  iq(iq: Iq, view: AccountView, sessions: Sessions, origin: Origin): Progress {
     const target = sessions.find((s) => s.jid === iq.to)
     if (target !== undefined && view.account !== undefined)
-      this.#deps.inbox.after(view.account.id, () => this.sendTo(target, iq))
-    else if (isRequest(iq)) this.#deps.bounce(iq, new StanzaError('service-unavailable'), origin)
+      return this.inOrder(view.account.id, origin, () => this.sendTo(target, iq))
+    if (isRequest(iq)) this.#deps.bounce(iq, new StanzaError('service-unavailable'), origin)
+    return 'settled'
   }
 
   /** An entry of this node is in the log: to all who are following and have not got it. */

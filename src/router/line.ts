@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { AccountView } from '../contract/account-view.ts'
 import type { IqHandler } from '../contract/handler.ts'
-import type { Hook } from '../contract/hook.ts'
+import type { Awaitable, Hook } from '../contract/hook.ts'
 import type { LinePort } from '../contract/ports.ts'
 import type { Origin, Recipient } from '../contract/session.ts'
 import type { Entry } from '../inbox/entry.ts'
@@ -103,25 +103,28 @@ export class Router implements Line, LinePort {
   #sent(stanza: Stanza, session: LocalSession, origin: Origin): Progress {
     if (stanza.kind !== 'presence') return route(this, this.#deps.served, stanza, origin)
     try {
-      this.#presenceSent(stanza as Presence, session, origin)
+      return this.#presenceSent(stanza as Presence, session, origin)
     } catch (error) {
       if (!(error instanceof StanzaError)) throw error
       this.bounce(stanza, error, origin)
+      return 'settled'
     }
-    return 'settled'
   }
   /** Undirected presence and subscriptions have no single destination: they are a step of their own. */
-  #presenceSent(presence: Presence, session: LocalSession, origin: Origin): void {
+  #presenceSent(presence: Presence, session: LocalSession, origin: Origin): Progress {
     const step = this.#presence
-    if (step === undefined) return
-    if (presence.to === undefined && (presence.type === '' || presence.type === 'unavailable')) {
-      void step.fromClient(presence, session)
-    } else if (SUBSCRIPTIONS.has(presence.type)) {
-      void step.subscription(presence, session)
-    } else {
-      step.directed(presence, session)
-      route(this, this.#deps.served, presence, origin)
-    }
+    if (step === undefined) return 'settled'
+    if (presence.to === undefined && (presence.type === '' || presence.type === 'unavailable'))
+      return this.#when(step.fromClient(presence, session), origin)
+    if (SUBSCRIPTIONS.has(presence.type)) return this.#when(step.subscription(presence, session), origin)
+    step.directed(presence, session)
+    return route(this, this.#deps.served, presence, origin)
+  }
+  /** Work that is waited for counts as pending, so that nobody can pile it up. It never rejects. */
+  #when(work: Awaitable<void>, origin: Origin): Progress {
+    if (!(work instanceof Promise)) return 'settled'
+    void work.then(() => settle(origin))
+    return 'pending'
   }
 
   answer(iq: Iq, origin: Origin): Progress {
@@ -137,28 +140,32 @@ export class Router implements Line, LinePort {
     if (view !== undefined && !(sessions instanceof Promise) && !this.#arriving.has(account))
       return this.#arrived(stanza, view, sessions, origin)
     this.#wait(stanza, account, origin)
-    return stanza.kind === 'message' ? 'pending' : 'settled'
+    return 'pending'
   }
   /** Keeps its place among those for the same account until its view is there. */
   #wait(stanza: Stanza, account: BareJid, origin: Origin): void {
     const queue = this.#arriving.get(account)
-    const settle = () => {
-      if (stanza.kind === 'message' && origin.kind === 'client') (origin.session as LocalSession).settled(origin.number)
-    }
     const arrive = (view: AccountView, sessions: readonly RegisteredSession[]) => {
-      if (this.#arrived(stanza, view, sessions, origin) === 'settled') settle()
+      if (this.#arrived(stanza, view, sessions, origin) === 'settled') settle(origin)
     }
     const fail = (error: unknown) => {
-      this.#deps.log.warn({ err: error }, 'account could not be loaded')
-      this.bounce(stanza, new StanzaError('resource-constraint', { text: 'Too busy; try again later.' }), origin)
-      settle()
+      this.#deps.log.warn({ err: error }, 'stanza could not be delivered')
+      try {
+        this.bounce(stanza, new StanzaError('resource-constraint', { text: 'Too busy; try again later.' }), origin)
+      } finally {
+        settle(origin)
+      }
     }
     const load = async () => {
       try {
         const view = await this.views.load(account)
         arrive(view, await this.#deps.registry.of(account))
       } catch (error) {
-        fail(error)
+        try {
+          fail(error)
+        } catch (again) {
+          this.#deps.log.error({ err: again }, 'stanza dropped')
+        }
       }
       const waiting = this.#arriving.get(account)
       const next = waiting?.shift()
@@ -179,9 +186,22 @@ export class Router implements Line, LinePort {
   }
   #toAccount(stanza: Stanza, view: AccountView, sessions: readonly RegisteredSession[], origin: Origin): Progress {
     if (stanza.kind === 'message') return this.#delivery.message(stanza as Message, view, sessions, origin)
-    if (stanza.kind === 'iq') this.#delivery.iq(stanza as Iq, view, sessions, origin)
-    else void this.#presence?.toAccount(stanza as Presence, view)
-    return 'settled'
+    if (stanza.kind === 'iq') return this.#delivery.iq(stanza as Iq, view, sessions, origin)
+    const { account } = view
+    const step = () => this.#presenceTo(stanza as Presence, view, origin)
+    if (account === undefined) {
+      step()
+      return 'settled'
+    }
+    return this.#delivery.inOrder(account.id, origin, step)
+  }
+  #presenceTo(presence: Presence, view: AccountView, origin: Origin): void {
+    try {
+      void this.#presence?.toAccount(presence, view)
+    } catch (error) {
+      if (!(error instanceof StanzaError)) throw error
+      this.bounce(presence, error, origin)
+    }
   }
 
   /** Nothing of ours takes messages or presence yet (DESIGN.md section 4: multicast@, components). */
@@ -308,5 +328,9 @@ export class Router implements Line, LinePort {
 }
 const KINDS = ['message', 'presence', 'iq'] as const satisfies readonly Kind[]
 const DESTINATIONS = ['account', 'answer', 'remote', 'service'] as const satisfies readonly Destination['to'][]
+/** Tells the sender's stream that its stanza is safe. */
+function settle(origin: Origin): void {
+  if (origin.kind === 'client') (origin.session as LocalSession).settled(origin.number)
+}
 const SERVER: Origin = { kind: 'server' }
 const SUBSCRIPTIONS: ReadonlySet<string> = new Set(['subscribe', 'subscribed', 'unsubscribe', 'unsubscribed'])

@@ -6,10 +6,15 @@ import type { BareJid } from '../xmpp/jid.ts'
 const NO_ROSTER: ReadonlyMap<BareJid, RosterItem> = new Map()
 const MAX_VIEWS = 20_000
 
+/** Of one query: whether the account has changed since it began. */
+interface Token {
+  isStale: boolean
+}
+
 /** Views of local accounts in memory, loaded by one query each and dropped when anything of them changes on any node. */
 export class ViewCache implements Views {
   readonly #views = new LRUCache<BareJid, AccountView>({ max: MAX_VIEWS })
-  readonly #loading = new Map<BareJid, { readonly promise: Promise<AccountView>; isStale: boolean }>()
+  readonly #loading = new Map<BareJid, { readonly promise: Promise<AccountView>; readonly token: Token }>()
   readonly #store: RosterStore
   readonly #tell: (account: BareJid) => void
 
@@ -25,10 +30,11 @@ export class ViewCache implements Views {
     const view = this.#views.get(account)
     if (view !== undefined) return Promise.resolve(view)
     const loading = this.#loading.get(account)
-    if (loading !== undefined && !loading.isStale) return loading.promise
-    const started = { promise: this.#load(account), isStale: false }
-    this.#loading.set(account, started)
-    return started.promise
+    if (loading !== undefined && !loading.token.isStale) return loading.promise
+    const token = { isStale: false }
+    const promise = this.#load(account, token)
+    this.#loading.set(account, { promise, token })
+    return promise
   }
   changed(account: BareJid): void {
     this.drop(account)
@@ -38,29 +44,24 @@ export class ViewCache implements Views {
   drop(account: BareJid): void {
     this.#views.delete(account)
     const loading = this.#loading.get(account)
-    if (loading) loading.isStale = true
+    if (loading) loading.token.isStale = true
   }
 
-  async #load(jid: BareJid): Promise<AccountView> {
-    // The entry of #loading is set by the caller before the first turn of the event loop ends.
+  async #load(jid: BareJid, token: Token): Promise<AccountView> {
     try {
       const found = await this.#store.load(jid)
+      if (token.isStale) return await this.load(jid)
       const view: AccountView =
         found === undefined
           ? { jid, account: undefined, roster: NO_ROSTER }
-          : {
-              jid,
-              account: found.account,
-              roster: found.items.length === 0 ? NO_ROSTER : new Map(found.items.map((i) => [i.contact, i])),
-            }
-      const loading = this.#loading.get(jid)
-      this.#loading.delete(jid)
-      if (loading?.isStale) return await this.load(jid)
+          : { jid, account: found.account, roster: rosterOf(found.items) }
       this.#views.set(jid, view)
       return view
-    } catch (error) {
-      this.#loading.delete(jid)
-      throw error
+    } finally {
+      if (this.#loading.get(jid)?.token === token) this.#loading.delete(jid)
     }
   }
+}
+function rosterOf(items: readonly RosterItem[]): ReadonlyMap<BareJid, RosterItem> {
+  return items.length === 0 ? NO_ROSTER : new Map(items.map((i) => [i.contact, i]))
 }

@@ -44,8 +44,9 @@ export class AckQueue<T> {
   *[Symbol.iterator](): Generator<T> {
     for (let i = this.#head; i < this.#items.length; i++) yield this.#items[i] as T
   }
+  /** Begins anew, at zero. */
   clear(): void {
-    this.#acked = this.sent
+    this.#acked = 0
     this.#items = []
     this.#head = 0
   }

@@ -20,7 +20,7 @@ import {
 import { type Stream, type StreamHandler, streamElement } from './stream.ts'
 
 const NS_CHANNEL_BINDING = 'urn:xmpp:sasl-cb:0'
-/** Registering takes as long as an SMS and its reader; only whoever has begun to gets this long. */
+/** Registering takes as long as an SMS and its reader; only whoever has begun to gets this long, and only once. */
 const REGISTRATION_MS = 5 * 60_000
 
 /** What TLS told of the peer and of itself. */
@@ -70,6 +70,7 @@ export class Negotiation implements StreamHandler {
   #account: BareJid | undefined
   #failures = 0
   #deadline: number
+  #isRegistering = false
   #isOver = false
 
   /** `facts`: the connection began with TLS. */
@@ -241,7 +242,9 @@ export class Negotiation implements StreamHandler {
       )
       return
     }
-    if (this.#flags.has('secure')) this.#deadline = Math.max(this.#deadline, this.#stream.now() + REGISTRATION_MS)
+    // Once: asking again and again makes it no longer.
+    if (!this.#isRegistering) this.#deadline = Math.max(this.#deadline, this.#stream.now() + REGISTRATION_MS)
+    this.#isRegistering = true
     this.#waiting(
       async () => await choose(payload, this.#offered(), type),
       ({ reply }) => this.#reply(raw, 'result', reply === undefined ? [] : [reply]),
@@ -300,7 +303,7 @@ export class Negotiation implements StreamHandler {
   #handOver(handler: StreamHandler): void {
     this.#isOver = true
     this.#parts.ended()
-    this.#stream.wake(Number.POSITIVE_INFINITY)
+    // When it is to be woken the handler has said already.
     this.#stream.handler = handler
   }
 
@@ -311,7 +314,7 @@ export class Negotiation implements StreamHandler {
     const guarded = (go: () => void) => {
       if (connection.isGone) return
       try {
-        go()
+        if (!this.#stream.isOver) go()
       } catch (error) {
         this.#stream.failed(error)
       }

@@ -14,6 +14,8 @@ export class SettledPrefix {
   }
   /** The stanza just numbered will be settled later. */
   pending(number: number): void {
+    // It may have been settled already, while it was on its way.
+    if (this.#ahead?.delete(number) === true) return
     this.#open.push(number)
   }
   get open(): number {
@@ -25,7 +27,9 @@ export class SettledPrefix {
   }
   /** True when it moved the prefix. */
   settle(number: number): boolean {
-    if (this.#open[this.#head] !== number) {
+    const head = this.#open[this.#head]
+    if (head !== number) {
+      if (number < (head ?? this.#received)) return false
       this.#ahead ??= new Set()
       this.#ahead.add(number)
       return false

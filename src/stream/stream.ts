@@ -74,8 +74,9 @@ export class Stream implements ConnectionOwner, Timed {
   get domain(): Domain | undefined {
     return this.#domain
   }
-  get isOpen(): boolean {
-    return this.#state === 'open'
+  /** True once we have said our last. */
+  get isOver(): boolean {
+    return this.#state === 'closing' || this.#state === 'over'
   }
   set handler(handler: StreamHandler) {
     this.#handler = handler
@@ -101,6 +102,7 @@ export class Stream implements ConnectionOwner, Timed {
   }
   /** What comes next is a new header (RFC 6120 §4.3.3). */
   restart(): void {
+    if (this.isOver) return
     this.#state = 'waiting'
     this.#sentHeader = false
     this.connection.tokenizer.restart()
@@ -108,7 +110,7 @@ export class Stream implements ConnectionOwner, Timed {
 
   /** Ends the stream with an error (RFC 6120 §4.9.1.1), or by the closing handshake when there is none. */
   close(error?: StreamError): void {
-    if (this.#state === 'closing' || this.#state === 'over') return
+    if (this.isOver) return
     if (!this.#sentHeader) this.#writeHeader(undefined)
     if (error !== undefined) this.connection.write(errorElement(error))
     this.connection.write('</stream:stream>')
@@ -147,7 +149,12 @@ export class Stream implements ConnectionOwner, Timed {
     }
   }
   turn(): void {
-    if (this.#state === 'open') this.#handler.turn()
+    if (this.#state !== 'open') return
+    try {
+      this.#handler.turn()
+    } catch (error) {
+      this.failed(error)
+    }
   }
   drained(): void {
     if (this.#state === 'open') this.#handler.drained()
@@ -159,8 +166,15 @@ export class Stream implements ConnectionOwner, Timed {
     this.#state = 'over'
   }
   elapsed(now: number): void {
-    if (this.#state === 'closing' || this.#state === 'over') this.connection.destroy()
-    else this.#handler.elapsed(now)
+    if (this.isOver) {
+      this.connection.destroy()
+      return
+    }
+    try {
+      this.#handler.elapsed(now)
+    } catch (error) {
+      this.failed(error)
+    }
   }
 
   #over(reason: string): void {

@@ -53,15 +53,13 @@ export class Wheel {
   }
 
   #place(target: Timed, slot: number): void {
+    if (this.#timer === undefined) this.#next = Math.max(this.#next, Math.floor(this.#now() / this.#tickMs))
     const at = Math.max(slot, this.#next)
     this.#slotOf.set(target, at)
     const set = this.#slots.get(at)
     if (set) set.add(target)
     else this.#slots.set(at, new Set([target]))
-    if (this.#timer === undefined) {
-      this.#next = Math.max(this.#next, Math.floor(this.#now() / this.#tickMs))
-      this.#timer = setTimeout(this.#tick, this.#tickMs)
-    }
+    this.#timer ??= setTimeout(this.#tick, this.#tickMs)
   }
 
   readonly #tick = (): void => {

@@ -74,7 +74,7 @@ export class Skimmer {
   readonly #children: QName[] = []
   #lastChildren: readonly QName[] = []
   /** Where the values of the tag's attributes stand, by kind: start and end. */
-  readonly #marks = new Int32Array(2 * OTHER)
+  readonly #marks = new Int32Array(2 * OTHER + 2)
   #kinds = 0
   /** Where the names of the tag's other attributes stand: start and length. */
   readonly #others = new Int32Array(2 * MAX_OTHERS)
@@ -219,8 +219,6 @@ export class Skimmer {
       else {
         p = valueEnd(buf, p, quote)
         if (p === NOT_PLAIN) return NOT_PLAIN
-      }
-      if (kind !== OTHER) {
         this.#marks[2 * kind] = value
         this.#marks[2 * kind + 1] = p
       }

@@ -260,7 +260,7 @@ export class Tokenizer {
     this.#waiting -= count
   }
   #grow(kept: number, count: number): void {
-    const room = Buffer.allocUnsafeSlow(Math.max(FIRST_ROOM, 2 * (kept + count)))
+    const room = Buffer.allocUnsafe(Math.max(FIRST_ROOM, 2 * (kept + count)))
     this.#buf.copy(room, 0, this.#start, this.#end)
     this.#buf = room
     this.#start = 0

@@ -80,6 +80,7 @@ export class PresenceWorld {
         return options.slowRegistry ? Promise.resolve(sessions) : sessions
       },
       put: () => undefined,
+      update: () => undefined,
       remove: () => undefined,
     }
     this.line = {
