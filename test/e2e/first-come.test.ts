@@ -44,9 +44,11 @@ for (const acks of [true, false]) {
 
 story('what nobody took comes to the next device, once', async ({ client, device, account }) => {
   const romeo = await client('romeo', 'garden')
+  await romeo.enablesAcks()
   const juliet = await account('juliet')
   for (const id of ['m1', 'm2', 'm3']) await romeo.sends(sent(juliet, id))
   await romeo.receivesNothing()
+  await romeo.isAcknowledged()
   const phone = await client('juliet', 'phone')
   await phone.enablesAcks()
   await phone.isAvailable()
@@ -114,9 +116,11 @@ story('a device with negative priority takes nothing that waits', async ({ clien
 
 story('a device that raises its priority from negative gets what waits', async ({ client, account }) => {
   const romeo = await client('romeo', 'garden')
+  await romeo.enablesAcks()
   const juliet = await account('juliet')
   await romeo.sends(sent(juliet, 'm1'))
   await romeo.receivesNothing()
+  await romeo.isAcknowledged()
   const phone = await client('juliet', 'phone')
   await phone.isAvailable({ priority: -1 })
   await phone.receivesNothing()

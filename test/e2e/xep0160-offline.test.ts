@@ -5,6 +5,7 @@ const delay = `<delay xmlns='urn:xmpp:delay' from='{any}' stamp='{any}'/>`
 
 story('messages wait for an account, and come in order with the time they were sent', async ({ client, account }) => {
   const romeo = await client('romeo', 'garden')
+  await romeo.enablesAcks()
   const juliet = await account('juliet')
   const before = new Date().toISOString()
   for (let i = 0; i < 20; i++)
@@ -12,6 +13,7 @@ story('messages wait for an account, and come in order with the time they were s
       `<message to='${juliet}' ${i % 2 === 0 ? `type='chat' ` : ''}id='m${i}'><body>${i}</body></message>`,
     )
   await romeo.receivesNothing()
+  await romeo.isAcknowledged()
   const phone = await client('juliet', 'phone')
   await phone.isAvailable()
   for (let i = 0; i < 20; i++) {
@@ -43,6 +45,7 @@ story('what waits comes before anything newer', async ({ client, account }) => {
 
 story('headlines, errors and chat states alone do not wait', async ({ client, account }) => {
   const romeo = await client('romeo', 'garden')
+  await romeo.enablesAcks()
   const juliet = await account('juliet')
   await romeo.sends(`<message to='${juliet}' type='headline' id='m1'><body>news</body></message>`)
   await romeo.sends(
@@ -50,6 +53,7 @@ story('headlines, errors and chat states alone do not wait', async ({ client, ac
   )
   await romeo.sends(`<message to='${juliet}' type='error' id='m3'><error type='cancel'/></message>`)
   await romeo.receivesNothing()
+  await romeo.isAcknowledged()
   const phone = await client('juliet', 'phone')
   await phone.isAvailable()
   await phone.receivesNothing()
@@ -57,6 +61,7 @@ story('headlines, errors and chat states alone do not wait', async ({ client, ac
 
 story('hints are obeyed: no-store does not wait, store does', async ({ client, account }) => {
   const romeo = await client('romeo', 'garden')
+  await romeo.enablesAcks()
   const juliet = await account('juliet')
   await romeo.sends(
     `<message to='${juliet}' type='chat' id='m1'><body>gone</body><no-store xmlns='urn:xmpp:hints'/></message>`,
@@ -65,6 +70,7 @@ story('hints are obeyed: no-store does not wait, store does', async ({ client, a
     `<message to='${juliet}' type='chat' id='m2'><x xmlns='urn:example:x'/><store xmlns='urn:xmpp:hints'/></message>`,
   )
   await romeo.receivesNothing()
+  await romeo.isAcknowledged()
   const phone = await client('juliet', 'phone')
   await phone.isAvailable()
   await phone.receives(
@@ -75,6 +81,7 @@ story('hints are obeyed: no-store does not wait, store does', async ({ client, a
 
 story('a receipt waits and is never bounced', async ({ client, account, stranger }) => {
   const romeo = await client('romeo', 'garden')
+  await romeo.enablesAcks()
   const juliet = await account('juliet')
   await romeo.sends(
     `<message to='${juliet}/gone' type='chat' id='r1'><received xmlns='urn:xmpp:receipts' id='x'/></message>`,
@@ -84,6 +91,7 @@ story('a receipt waits and is never bounced', async ({ client, account, stranger
     `<message to='${stranger('nobody')}' id='r3'><received xmlns='urn:xmpp:receipts' id='z'/></message>`,
   )
   await romeo.receivesNothing()
+  await romeo.isAcknowledged()
   const phone = await client('juliet', 'phone')
   await phone.isAvailable()
   await phone.receives(
@@ -99,11 +107,13 @@ story(
   'a full inbox refuses what is more, with resource-constraint',
   async ({ client, account }) => {
     const romeo = await client('romeo', 'garden')
+    await romeo.enablesAcks()
     const juliet = await account('juliet')
     for (let i = 0; i < 6; i++)
       await romeo.sends(`<message to='${juliet}' type='chat' id='m${i}'><body>${i}</body></message>`)
     await romeo.receives(bounce('message', { from: juliet, to: romeo.jid, id: 'm5' }, 'wait', 'resource-constraint'))
     await romeo.receivesNothing()
+    await romeo.isAcknowledged()
     const phone = await client('juliet', 'phone')
     await phone.isAvailable()
     for (let i = 0; i < 5; i++) assert.equal((await phone.receivesAny()).attrs.id, `m${i}`)
@@ -114,10 +124,12 @@ story(
 
 story('an encrypted payload without a body waits as well', async ({ client, account }) => {
   const romeo = await client('romeo', 'garden')
+  await romeo.enablesAcks()
   const juliet = await account('juliet')
   const payload = `<e2e xmlns='urn:ietf:params:xml:ns:xmpp-e2e'>c2VjcmV0</e2e>`
   await romeo.sends(`<message to='${juliet}' type='chat' id='m1'>${payload}</message>`)
   await romeo.receivesNothing()
+  await romeo.isAcknowledged()
   const phone = await client('juliet', 'phone')
   await phone.isAvailable()
   await phone.receives(`<message from='${romeo.jid}' to='${juliet}' type='chat' id='m1'>${payload}${delay}</message>`)
