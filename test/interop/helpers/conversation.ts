@@ -38,6 +38,6 @@ export async function converse(t: TestContext, first: Login, second: Login): Pro
   await juliet.says(romeo.jid, 'Parting is such sweet sorrow')
   romeo = await meeting.again(first, 'romeo')
   await romeo.hears(juliet.jid, 'Parting is such sweet sorrow')
+  assert.equal(await romeo.heard('Parting is such sweet sorrow'), 1)
   await romeo.hasFriend(juliet.jid)
-  assert.equal(romeo.heard('Parting is such sweet sorrow'), 1)
 }

@@ -28,7 +28,7 @@ export interface Device {
   /** Waits until the server was told that everything heard so far has come; a program that shows it to nobody does not wait. */
   takes(): Promise<void>
   /** What has come so far, as often as it came. */
-  heard(body: string): number
+  heard(body: string): Promise<number>
   /** Logs out and waits until the program has ended. */
   leaves(): Promise<void>
   /** Ends the program, however it stands. */

@@ -62,7 +62,7 @@ export class Program {
       const fail = (why: string): void => {
         end()
         const told = this.#events.map((event) => JSON.stringify(event))
-        reject(new Error([`${is}: ${why}`, ...told, ...this.#errors].join('\n')))
+        reject(new Error([`${is}: ${why}`, ...told, this.#errors.join('')].join('\n')))
       }
       const again = (): void => {
         const found = look()
@@ -82,7 +82,7 @@ export class Program {
     const timer = setTimeout(() => this.#child.kill('SIGKILL'), LEAVE_MS)
     await this.#gone
     clearTimeout(timer)
-    if (this.#child.signalCode !== null) throw new Error(`it did not log out\n${this.#errors.join('\n')}`)
+    if (this.#child.signalCode !== null) throw new Error(`it did not log out\n${this.#errors.join('')}`)
   }
   async stop(): Promise<void> {
     this.#child.kill('SIGKILL')
@@ -135,8 +135,8 @@ class ProgramDevice implements Device {
     const last = events.findLastIndex(({ is }) => is === 'message')
     await this.#program.event('acknowledged', (event) => events.indexOf(event) > last)
   }
-  heard(body: string): number {
-    return this.#program.events.filter((event) => event.is === 'message' && event.body === body).length
+  heard(body: string): Promise<number> {
+    return Promise.resolve(this.#program.events.filter((event) => event.is === 'message' && event.body === body).length)
   }
   leaves(): Promise<void> {
     return this.#program.leave()

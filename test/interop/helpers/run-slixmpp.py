@@ -16,7 +16,7 @@ def tell(**event):
 class Device(slixmpp.ClientXMPP):
     def __init__(self, order, user, code=None):
         resource = order.get('resource')
-        jid = f'{user}@{order["domain"]}' + (f'/{resource}' if resource else '')
+        jid = f'{user}@{order["domain"]}/{resource}' if user else order['domain']
         super().__init__(jid, order['password'])
         self.order = order
         self.code = code
