@@ -126,9 +126,10 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
 
   const wheel = new Wheel(TICK_MS)
   teardown.add(() => wheel.stop())
-  const bus = (options.network ?? new MemoryNetwork()).join()
+  const network = options.network ?? new MemoryNetwork()
+  const bus = network.join()
   teardown.add(() => bus.close())
-  const { registry } = options.network ?? new MemoryNetwork()
+  const { registry } = network
   const sessions = new Sessions(wheel, limits.session.per_account)
   const inboxStore = measured(stores.inbox, 'inbox', time)
   const rosterStore = measured(stores.rosters, 'roster', time)

@@ -3,6 +3,11 @@ import { type Token, Tokenizer, type TokenizerLimits } from '../xmpp/tokenizer.t
 
 /** Elements handled for one connection before the others get their turn. */
 const TOKENS_PER_TURN = 64
+/** More reads than these in a turn, of so few bytes on average, are a drip: each costs as much as a stanza. */
+const DRIP_READS = 64
+const DRIP_BYTES = 16
+/** How long a dripping connection then waits. */
+const DRIP_PAUSE_MS = 50
 /** Times `highWater` that may wait for a peer that does not read. */
 const OVERFLOW = 16
 
@@ -54,6 +59,9 @@ export class Connection {
   #outBytes = 0
   #touched = false
   #spent = 0
+  #reads = 0
+  #readBytes = 0
+  #drip: NodeJS.Timeout | undefined
   #held = false
   #failed = false
   #paused = false
@@ -164,6 +172,8 @@ export class Connection {
   endTurn(): void {
     this.#touched = false
     this.#spent = 0
+    this.#reads = 0
+    this.#readBytes = 0
     this.#pump()
     if (!this.#gone) this.#owner.turn()
     this.#flush()
@@ -183,8 +193,19 @@ export class Connection {
   }
   readonly #onData = (chunk: Buffer): void => {
     if (this.#failed || this.#finish) return
+    this.#reads++
+    this.#readBytes += chunk.length
     this.tokenizer.push(chunk)
     this.#pump()
+    if (this.#reads === 2) this.touch()
+    if (this.#reads > DRIP_READS && this.#readBytes < this.#reads * DRIP_BYTES) this.#slowDown()
+  }
+  #slowDown(): void {
+    this.#drip ??= setTimeout(() => {
+      this.#drip = undefined
+      this.touch()
+    }, DRIP_PAUSE_MS)
+    this.#pause()
   }
   readonly #onDrain = (): void => {
     if (!this.#slow) return
@@ -198,6 +219,7 @@ export class Connection {
   readonly #onClose = (): void => {
     if (this.#gone) return
     this.#gone = true
+    clearTimeout(this.#drip)
     this.#out = []
     this.#owner.gone(this.#error)
   }
@@ -231,7 +253,7 @@ export class Connection {
     this.#socket.pause()
   }
   #resume(): void {
-    if (!this.#paused) return
+    if (!this.#paused || this.#drip !== undefined) return
     this.#paused = false
     this.#socket.resume()
   }
