@@ -16,7 +16,7 @@ export class Meeting {
   static async open(t: TestContext): Promise<Meeting> {
     const meeting = new Meeting(await InteropServer.start())
     t.after(async () => {
-      for (const device of meeting.#devices) await device.stop()
+      await Promise.allSettled(meeting.#devices.map((device) => device.stop()))
       await meeting.server.stop()
     })
     return meeting

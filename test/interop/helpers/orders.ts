@@ -45,17 +45,16 @@ export function tell(event: Event): void {
   process.stdout.write(`${JSON.stringify(event)}\n`)
 }
 
-/** Obeys one order after the other; a failing one is told and ends the program. */
-export async function obey(act: (order: Order) => Promise<void>): Promise<void> {
+/** Obeys one order after the other; a failing one is told and ends the program, as does the end of its input. */
+export async function obey(act: (order: Order) => Promise<void>): Promise<unknown> {
   try {
     for await (const line of createInterface({ input: process.stdin })) {
       const order = JSON.parse(line) as Order
       await act(order)
-      if (order.do === 'leave') break
+      if (order.do === 'leave') return process.stdin.destroy()
     }
   } catch (error) {
     tell({ is: 'failed', why: error instanceof Error ? `${error.name}: ${error.message}` : JSON.stringify(error) })
-    process.exitCode = 1
   }
-  process.stdin.destroy()
+  process.exit(1)
 }

@@ -12,7 +12,8 @@ class Profanity implements Device {
   }
 
   async adds(contact: string): Promise<void> {
-    await this.#command(`/roster add ${contact}`, `Roster item added: ${contact}`)
+    // It says nothing where the contact came into the roster by a request of its own.
+    await this.#terminal.types(`/roster add ${contact}`)
     await this.#command(`/sub request ${contact}`, `Sent subscription request to ${contact}`)
   }
   async accepts(contact: string): Promise<void> {

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
 import type { Credentials, Device, Login } from './device.ts'
 import type { InteropServer } from './interop-server.ts'
 import type { Event, Order } from './orders.ts'
@@ -164,10 +165,12 @@ const loginBy =
     return new ProgramDevice(program, `${credentials.user}@${domain}`)
   }
 
-const script = (name: string): string => `${import.meta.dirname}/${name}`
-export const startStanza = (): Program => new Program([process.execPath, script('run-stanza.ts')])
-export const startSlixmpp = (): Program => new Program(['/usr/bin/python3', script('run-slixmpp.py')])
-const startXmppJs = (): Program => new Program([process.execPath, script('run-xmpp-js.ts')])
+export const startStanza = (): Program =>
+  new Program([process.execPath, fileURLToPath(new URL('./run-stanza.ts', import.meta.url))])
+export const startSlixmpp = (): Program =>
+  new Program(['/usr/bin/python3', fileURLToPath(new URL('./run-slixmpp.py', import.meta.url))])
+const startXmppJs = (): Program =>
+  new Program([process.execPath, fileURLToPath(new URL('./run-xmpp-js.ts', import.meta.url))])
 
 export const xmppJs = loginBy(startXmppJs)
 export const stanza = loginBy(startStanza)

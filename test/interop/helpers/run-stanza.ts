@@ -33,14 +33,18 @@ function newAgent(order: Login | Phone, user: string, resource: string): Agent {
 /** Connects by direct TLS; an account that does not exist yet is made on the same stream, before SASL. */
 async function login(order: Login): Promise<Agent> {
   const agent = newAgent(order, order.user, order.resource)
-  if (order.register)
-    agent.registerFeature('inbandRegistration', 50, async (_features, done) => {
-      const { user: username, password } = order
-      await agent.updateAccount(order.domain, { username, password })
-      agent.features.negotiated.inbandRegistration = true
-      tell({ is: 'registered', user: username })
-      done()
+  if (order.register) {
+    const { user: username, password } = order
+    agent.registerFeature('inbandRegistration', 50, (_features, done) => {
+      const registered = (): void => {
+        agent.features.negotiated.inbandRegistration = true
+        tell({ is: 'registered', user: username })
+        done()
+      }
+      const refused = (answer: Stanzas.IQ): void => done('disconnect', answer.error?.condition)
+      agent.updateAccount(order.domain, { username, password }).then(registered, refused)
     })
+  }
   agent.on('message', ({ from, body, delay, type }) => {
     if (body !== undefined && type !== 'error') tell({ is: 'message', from, body, delayed: delay !== undefined })
   })
@@ -65,34 +69,32 @@ async function login(order: Login): Promise<Agent> {
 }
 
 /** Fills in the form with the number, and again with the code that the test read. */
+async function fillIn(agent: Agent, order: Phone, codeComes: Promise<string>): Promise<void> {
+  const submit = async (filled: Readonly<Record<string, string>>): Promise<string | undefined> => {
+    const fields = Object.entries(filled).map(([name, value]) => ({ name, type: 'text-single' as const, value }))
+    const { account } = await agent.updateAccount(order.domain, { form: { type: 'submit', fields } })
+    return account?.username
+  }
+  const { form } = await agent.getAccountInfo(order.domain)
+  const fields = (form?.fields ?? []).map(({ name = '' }) => name)
+  const filled = { FORM_TYPE: 'jabber:iq:register', phone: order.phone, password: order.password }
+  try {
+    await submit(filled)
+  } catch (refusal) {
+    const { condition = '', text = '' } = (refusal as Stanzas.IQ).error ?? {}
+    tell({ is: 'asked', condition, text, fields })
+  }
+  const user = await submit({ ...filled, code: await codeComes })
+  tell({ is: 'registered', user: user ?? '' })
+}
 async function registerPhone(order: Phone, codeComes: Promise<string>): Promise<void> {
   const agent = newAgent(order, '', '')
-  const submit = async (filled: Readonly<Record<string, string>>): Promise<void> => {
-    const fields = Object.entries(filled).map(([name, value]) => ({ name, type: 'text-single' as const, value }))
-    await agent.updateAccount(order.domain, { form: { type: 'submit', fields } })
-  }
-  const done = new Promise<void>((resolve, reject) => {
-    agent.registerFeature('inbandRegistration', 50, async () => {
-      try {
-        const { form } = await agent.getAccountInfo(order.domain)
-        const filled = { FORM_TYPE: 'jabber:iq:register', phone: order.phone, password: order.password }
-        const fields = (form?.fields ?? []).map(({ name = '' }) => name)
-        try {
-          await submit(filled)
-        } catch (refusal) {
-          const { condition = '', text = '' } = (refusal as Stanzas.IQ).error ?? {}
-          tell({ is: 'asked', condition, text, fields })
-        }
-        await submit({ ...filled, code: await codeComes })
-        tell({ is: 'registered', user: '' })
-        resolve()
-      } catch (error) {
-        reject(error)
-      }
-    })
+  const isOffered = new Promise<void>((offered) => {
+    agent.registerFeature('inbandRegistration', 50, () => offered())
   })
   await agent.connect()
-  await done
+  await isOffered
+  await fillIn(agent, order, codeComes)
   await leave(agent)
 }
 
