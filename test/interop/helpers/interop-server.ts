@@ -1,6 +1,10 @@
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { ServerProcess } from '../../helpers/server-process.ts'
 import { until } from './poll.ts'
 
+const MAIN = fileURLToPath(new URL('../../../src/main.ts', import.meta.url))
 const MANY = 1_000_000
 
 /** The real server with open registration, codes on its output, and room for everybody on one address. */
@@ -49,6 +53,20 @@ export class InteropServer {
     const code = await until(look, `a code for …${ending}`, () => this.#process.output)
     this.#codesRead++
     return code
+  }
+  /** As an operator does it: ends it with a signal and starts it on the same data. @returns its exit code */
+  async restart(): Promise<number | undefined> {
+    const code = await this.#process.end('SIGTERM')
+    await this.#process.start()
+    this.#codesRead = 0
+    return code
+  }
+  /** An account made by the operator, on the running server. */
+  async addAccount(jid: string, password: string): Promise<void> {
+    const args = [MAIN, 'account', 'add', jid, '--config', this.#process.configFile]
+    const command = promisify(execFile)(process.execPath, args)
+    command.child.stdin?.end(`${password}\n`)
+    await command
   }
   stop(): Promise<void> {
     return this.#process.remove()
