@@ -72,6 +72,15 @@ export class Opening {
       this.#children.push(qualifiedName(buf, unit + local, unit + this.#nameEnd, ns))
     } else this.#openTop(buf, unit, depth, limits)
   }
+  /** Goes on after plain start tags that were taken in elsewhere. */
+  resume(contentNs: string, elements: number, declared: number, children: QName[]): void {
+    this.#contentNs = contentNs
+    this.#outer = this.#namespaces.count
+    this.#elements = elements
+    this.#declared = declared
+    this.children = this.#children = children
+    this.canonical = true
+  }
   /** Takes in an end tag. */
   close(depth: number): void {
     if (this.#namespaces.count > 0) this.#namespaces.leave(depth)

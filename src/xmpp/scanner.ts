@@ -4,15 +4,11 @@ import {
   APOS,
   BRACKET,
   CLASS,
-  COLON,
   CR,
-  checkName,
   GT,
   LF,
   LT,
-  NAME,
   NAME_START,
-  nameCharacterLength,
   QUOTE,
   referenceLength,
   runOver,
@@ -24,7 +20,8 @@ import {
 } from './characters.ts'
 import { cdataOpeningLength, declarationLength } from './declaration.ts'
 import { Opening } from './opening.ts'
-import { Skimmer } from './skimmer.ts'
+import { PendingName } from './pending-name.ts'
+import { CUT, Skimmer, WHOLE } from './skimmer.ts'
 import { StreamError } from './stream-error.ts'
 import type { TokenizerLimits } from './tokenizer.ts'
 import { badCharacter, malformed, mismatched, strayText, tooMuch } from './xml-fault.ts'
@@ -86,9 +83,7 @@ export class Scanner {
   #mayDeclare = true
   #restarted = false
   #quote = 0
-  #nameStart = 0
-  #nameColon = -1
-  #nameEnd = 0
+  readonly #name = new PendingName()
   #valueStart = 0
   #flags = 0
   /** Octets of the end tag's name found equal to the start tag's. */
@@ -102,7 +97,7 @@ export class Scanner {
 
   constructor(doubledCommandNs: boolean) {
     this.opening = new Opening(this.#attributes, doubledCommandNs)
-    this.#skimmer = new Skimmer(this.opening)
+    this.#skimmer = new Skimmer(this.opening, this.#starts, this.#ends)
   }
 
   /** What follows is a new stream. */
@@ -158,8 +153,7 @@ export class Scanner {
         case TAG:
           if (((classes[c] as number) & NAME_START) !== 0 || c >= 0x80) {
             if (this.#depth >= limits.maxDepth) throw tooMuch('elements nested too deep')
-            this.#nameStart = p - unit
-            this.#nameColon = -1
+            this.#name.begin(p - unit)
             this.#attributes.clear()
             state = START_NAME
           } else if (c === SLASH) {
@@ -185,24 +179,19 @@ export class Scanner {
             state = CDATA
           } else throw malformed()
           break
-        case START_NAME:
-          while (((classes[c] as number) & NAME) !== 0) {
-            if (++p === end) break scanning
-            c = buf[p] as number
+        case START_NAME: {
+          const name = this.#name
+          p = name.read(buf, unit, p, end)
+          if (p < 0) {
+            p = ~p
+            break scanning
           }
-          if (c === COLON || c >= 0x80) {
-            const length = this.#nameOctets(buf, unit, p, end)
-            if (length === 0) break scanning
-            p += length
-            break
-          }
-          this.#nameEnd = p - unit
-          checkName(buf, unit + this.#nameStart, this.#nameColon < 0 ? -1 : unit + this.#nameColon, p)
-          this.#starts[this.#depth] = this.#nameStart
-          this.#ends[this.#depth] = this.#nameEnd
-          this.opening.named(this.#nameStart, this.#nameColon, this.#nameEnd)
+          this.#starts[this.#depth] = name.start
+          this.#ends[this.#depth] = name.end
+          this.opening.named(name.start, name.colon, name.end)
           state = IN_TAG
           break
+        }
         case IN_TAG:
         case BEFORE_ATTRIBUTE:
           if (((classes[c] as number) & SPACE) !== 0) {
@@ -225,24 +214,16 @@ export class Scanner {
           } else if (state === IN_TAG) throw malformed()
           else {
             if (this.#attributes.count >= limits.maxAttributes) throw tooMuch('too many attributes')
-            this.#nameStart = p - unit
-            this.#nameColon = -1
+            this.#name.begin(p - unit)
             state = ATTRIBUTE_NAME
           }
           break
         case ATTRIBUTE_NAME:
-          while (((classes[c] as number) & NAME) !== 0) {
-            if (++p === end) break scanning
-            c = buf[p] as number
+          p = this.#name.read(buf, unit, p, end)
+          if (p < 0) {
+            p = ~p
+            break scanning
           }
-          if (c === COLON || c >= 0x80) {
-            const length = this.#nameOctets(buf, unit, p, end)
-            if (length === 0) break scanning
-            p += length
-            break
-          }
-          this.#nameEnd = p - unit
-          checkName(buf, unit + this.#nameStart, this.#nameColon < 0 ? -1 : unit + this.#nameColon, p)
           state = AFTER_ATTRIBUTE_NAME
           break
         case AFTER_ATTRIBUTE_NAME:
@@ -265,16 +246,8 @@ export class Scanner {
             c = buf[p] as number
           }
           if (c === this.#quote) {
-            this.#attributes.add(
-              buf,
-              unit,
-              this.#nameStart,
-              this.#nameColon,
-              this.#nameEnd,
-              this.#valueStart,
-              p - unit,
-              this.#flags,
-            )
+            const { start, colon, end } = this.#name
+            this.#attributes.add(buf, unit, start, colon, end, this.#valueStart, p - unit, this.#flags)
             p++
             state = IN_TAG
           } else if (c >= 0x80) {
@@ -379,17 +352,24 @@ export class Scanner {
     return MORE
   }
 
-  /** Tries the short way once for each element. */
+  /** Tries the short way, once for each element; true when it led to the end. */
   #skim(buf: Buffer, start: number, end: number, limits: TokenizerLimits): boolean {
     const skimmer = this.#skimmer
     let unit = start
     while (unit < end && ((CLASS[buf[unit] as number] as number) & SPACE) !== 0) unit++
-    if (unit === end || !skimmer.skim(buf, unit, end, limits)) return false
-    this.unit = unit
-    this.after = skimmer.after
+    if (unit === end) return false
+    const came = skimmer.skim(buf, unit, end, limits)
     this.contentStart = skimmer.contentStart
-    this.contentEnd = skimmer.contentEnd
-    return true
+    if (came === WHOLE) {
+      this.unit = unit
+      this.after = skimmer.after
+      this.contentEnd = skimmer.contentEnd
+    } else if (came === CUT && unit === start) {
+      this.#state = TEXT
+      this.#at = this.#run = skimmer.after - unit
+      this.#depth = skimmer.depth
+    }
+    return came === WHOLE
   }
   #found(token: number, unit: number, after: number, state: number): number {
     this.unit = unit
@@ -402,15 +382,5 @@ export class Scanner {
     this.#rootOpen = true
     this.#mayDeclare = false
     this.#rootName = Buffer.from(buf.subarray(unit + (this.#starts[0] as number), unit + (this.#ends[0] as number)))
-  }
-  /** Octets of the colon or the non-ASCII character at `p` in a name; 0 when `end` cuts it. */
-  #nameOctets(buf: Buffer, unit: number, p: number, end: number): number {
-    const at = p - unit
-    if (buf[p] === COLON) {
-      if (this.#nameColon >= 0 || at === this.#nameStart) throw malformed()
-      this.#nameColon = at
-      return 1
-    }
-    return nameCharacterLength(buf, p, end, at === this.#nameStart || at === this.#nameColon + 1)
   }
 }

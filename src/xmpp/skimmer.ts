@@ -42,6 +42,11 @@ const SLASH = 0x2f
 const EQUALS = 0x3d
 const NOT_PLAIN = -1
 
+/** What `skim` came to. */
+export const WHOLE = 0
+export const CUT = 1
+export const UNUSUAL = 2
+
 /** An attribute's value that came last, and its octets. */
 interface Value {
   readonly text: string
@@ -62,15 +67,17 @@ const NAMES = 32
  * beginning. So it knows no faults of its own: those it meets in the functions it shares, the machine would meet at the same octet.
  */
 export class Skimmer {
-  /** Where the element found ends. */
+  /** Where the element found ends, or where it was cut. */
   after = 0
+  /** Elements open where it was cut. */
+  depth = 0
   /** Offsets of the content from where it begins. */
   contentStart = 0
   contentEnd = 0
   readonly #opening: Opening
-  /** Where the names of the open elements stand, and how long they are. */
-  readonly #starts = new Int32Array(MAX_DEPTH)
-  readonly #lengths = new Int32Array(MAX_DEPTH)
+  /** Where the names of the open elements stand, from where the outermost begins; these are the machine's. */
+  readonly #starts: number[]
+  readonly #ends: number[]
   readonly #children: QName[] = []
   #lastChildren: readonly QName[] = []
   /** Where the values of the tag's attributes stand, by kind: start and end. */
@@ -93,22 +100,25 @@ export class Skimmer {
   /** Kinds whose values are those expected. */
   #same = 0
 
-  constructor(opening: Opening) {
+  constructor(opening: Opening, starts: number[], ends: number[]) {
     this.#opening = opening
+    this.#starts = starts
+    this.#ends = ends
   }
 
   /**
-   * Whether a plain element begins at `unit` and ends before `end`; `opening` then tells what it says.
+   * Goes over the element that begins at `unit`. `WHOLE`: it is plain and ends before `end`; `opening` tells what it says. `CUT`: it
+   * is plain as far as to `after`, where character data goes on, and `opening` is where the machine would have it there.
    * @throws StreamError
    */
-  skim(buf: Buffer, unit: number, end: number, limits: TokenizerLimits): boolean {
+  skim(buf: Buffer, unit: number, end: number, limits: TokenizerLimits): number {
     const limit = buf[end - 1] === GT ? end : this.#lastTagEnd(buf, end)
     // From here to `limit` no loop needs to look for the end: what it runs over does not hold the `>` that stands there.
-    if (unit >= limit || buf[unit] !== LT) return false
+    if (unit >= limit || buf[unit] !== LT) return UNUSUAL
     const classes = CLASS
     const opening = this.#opening
     const starts = this.#starts
-    const lengths = this.#lengths
+    const ends = this.#ends
     const maxDepth = Math.min(limits.maxDepth, MAX_DEPTH)
     let contentNs = ''
     let depth = 0
@@ -120,41 +130,41 @@ export class Skimmer {
       const tag = p++
       const c = buf[p] as number
       if (((classes[c] as number) & NAME_START) !== 0) {
-        if (depth === maxDepth) return false
+        if (depth === maxDepth) return UNUSUAL
         const name = p
         p = this.#startTag(buf, p, depth, limits)
-        if (p === NOT_PLAIN) return false
+        if (p === NOT_PLAIN) return UNUSUAL
         const ns = (this.#kinds & (1 << XMLNS)) === 0 ? undefined : this.#namespace(buf)
         if (depth === 0) {
           contentNs = ns ?? opening.root.defaultNs
           this.#readTop(buf, name, contentNs)
           this.contentStart = p - unit
         } else if (depth === 1) {
-          if (count === MAX_CHILDREN) return false
+          if (count === MAX_CHILDREN) return UNUSUAL
           this.#children[count++] = this.#qualifiedName(buf, name, ns ?? contentNs)
         }
-        if (++elements > limits.maxElements && depth > 0) return false
+        if (++elements > limits.maxElements && depth > 0) return UNUSUAL
         if (this.#isEmpty) {
           if (depth === 0) return this.#found(p, p - unit, 0)
         } else {
-          starts[depth] = name
-          lengths[depth++] = this.#nameEnd - name
+          starts[depth] = name - unit
+          ends[depth++] = this.#nameEnd - unit
         }
       } else if (c === SLASH && depth > 0) {
         p++
         depth--
-        const name = starts[depth] as number
-        const length = lengths[depth] as number
-        for (let i = 0; i < length; i++) if (buf[p + i] !== buf[name + i]) return false
+        const name = unit + (starts[depth] as number)
+        const length = unit + (ends[depth] as number) - name
+        for (let i = 0; i < length; i++) if (buf[p + i] !== buf[name + i]) return UNUSUAL
         p += length
-        if (buf[p++] !== GT) return false
+        if (buf[p++] !== GT) return UNUSUAL
         if (depth === 0) return this.#found(p, tag - unit, count)
-      } else return false
+      } else return UNUSUAL
       while (p < limit && buf[p] !== LT) {
         p = this.#text(buf, p, limit)
-        if (p === NOT_PLAIN) return false
+        if (p === NOT_PLAIN) return UNUSUAL
       }
-      if (p === limit) return false
+      if (p === limit) return this.#cut(p, depth, contentNs, elements, count)
     }
   }
   #lastTagEnd(buf: Buffer, end: number): number {
@@ -165,7 +175,7 @@ export class Skimmer {
     }
     return this.#limit
   }
-  #found(after: number, contentEnd: number, count: number): true {
+  #found(after: number, contentEnd: number, count: number): number {
     const opening = this.#opening
     const children = this.#children
     this.after = after
@@ -175,7 +185,13 @@ export class Skimmer {
     for (let i = 0; same && i < count; i++) same = children[i] === this.#lastChildren[i]
     if (!same) this.#lastChildren = children.slice(0, count)
     opening.children = this.#lastChildren
-    return true
+    return WHOLE
+  }
+  #cut(after: number, depth: number, contentNs: string, elements: number, count: number): number {
+    this.after = after
+    this.depth = depth
+    this.#opening.resume(contentNs, elements, this.#declared, this.#children.slice(0, count))
+    return CUT
   }
 
   /** Goes over the start tag whose name begins at `start`; where it ends. */
@@ -215,7 +231,7 @@ export class Skimmer {
       const value = ++p
       const octets = this.#expected(kind, depth)
       p += commonLength(octets, buf, p)
-      if (p - value === octets.length && buf[p] === quote) same |= 1 << kind
+      if (p > value && p - value === octets.length && buf[p] === quote) same |= 1 << kind
       else {
         p = valueEnd(buf, p, quote)
         if (p === NOT_PLAIN) return NOT_PLAIN

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { Attributes } from '../../../src/xmpp/attributes.ts'
 import { Opening } from '../../../src/xmpp/opening.ts'
-import { Skimmer } from '../../../src/xmpp/skimmer.ts'
+import { CUT, Skimmer, WHOLE } from '../../../src/xmpp/skimmer.ts'
 import { StreamError } from '../../../src/xmpp/stream-error.ts'
 import { Tokenizer, type TokenizerLimits } from '../../../src/xmpp/tokenizer.ts'
 import { GOOD, HEADER, HOSTILE, LIMITS, plain } from './xml-samples.ts'
@@ -37,12 +37,15 @@ function outcome(octets: Buffer, size: number, limits: TokenizerLimits): unknown
 }
 function assertSame(xml: string | Buffer, limits: TokenizerLimits): void {
   const octets = Buffer.from(xml)
-  assert.deepEqual(outcome(octets, octets.length, limits), outcome(octets, 1, limits))
+  const expected = outcome(octets, 1, limits)
+  assert.deepEqual(outcome(octets, octets.length, limits), expected)
+  // In two pieces: the one way goes on where the other was cut.
+  assert.deepEqual(outcome(octets, Math.ceil((octets.length * 2) / 3), limits), expected)
 }
 
 function skims(xml: string, limits = LIMITS): boolean {
   const octets = Buffer.from(xml)
-  return new Skimmer(new Opening(new Attributes(), false)).skim(octets, 0, octets.length, limits)
+  return new Skimmer(new Opening(new Attributes(), false), [], []).skim(octets, 0, octets.length, limits) === WHOLE
 }
 
 describe('Skimmer', () => {
@@ -67,10 +70,10 @@ describe('Skimmer', () => {
   })
   it('takes what follows in the same octets as it does what stands alone', () => {
     const octets = Buffer.from(`${stanzas[1]}${stanzas[2]}<message><bo`)
-    const skimmer = new Skimmer(new Opening(new Attributes(), false))
-    assert(skimmer.skim(octets, 0, octets.length, LIMITS))
-    assert(skimmer.skim(octets, skimmer.after, octets.length, LIMITS))
-    assert.equal(skimmer.skim(octets, skimmer.after, octets.length, LIMITS), false)
+    const skimmer = new Skimmer(new Opening(new Attributes(), false), [], [])
+    const came = [0, 1, 2].map((i) => skimmer.skim(octets, i === 0 ? 0 : skimmer.after, octets.length, LIMITS))
+    assert.deepEqual(came, [WHOLE, WHOLE, CUT])
+    assert.equal(octets.toString('latin1', skimmer.after), '<bo')
   })
   it('leaves what the limits forbid', () => {
     const xml = "<a b='' c='' d='' e=''><a xmlns='a'><a xmlns='b'><a/></a></a><a/><a/></a>"
