@@ -1,0 +1,371 @@
+import assert from 'node:assert/strict'
+import { afterEach, beforeEach, describe, mock, test } from 'node:test'
+import fc from 'fast-check'
+import { pino } from 'pino'
+import { type Committing, GroupCommit } from '../../../src/inbox/group-commit.ts'
+import type { Batch } from '../../../src/inbox/store.ts'
+import { bodies, FakeStore, isUnavailable, newEntry, refused, turn, unavailable } from './fake-store.ts'
+
+let store: FakeStore
+let group: GroupCommit
+/** What the members were told, in order. */
+let told: string[]
+function begin(): void {
+  store = new FakeStore()
+  group = new GroupCommit(store, isUnavailable, pino({ level: 'silent' }))
+  told = []
+}
+beforeEach(() => {
+  mock.timers.enable({ apis: ['setTimeout'] })
+  begin()
+})
+afterEach(() => mock.timers.reset())
+
+function member(body: string, floor: () => number = () => 0): Committing {
+  return {
+    entry: newEntry(1, body),
+    floor,
+    kept: (id) => void told.push(`${body} kept ${id}`),
+    refused: () => void told.push(`${body} refused`),
+  }
+}
+const addAll = (...names: string[]): void => {
+  for (const name of names) assert.equal(group.add(member(name)), true)
+}
+
+describe('batches', () => {
+  test('what comes in one turn of the event loop travels together', async () => {
+    addAll('a', 'b', 'c')
+    const call = await store.next()
+    assert.deepEqual(bodies(call.batch), ['a', 'b', 'c'])
+    assert.deepEqual(told, [])
+    call.done()
+    await group.flushed()
+    assert.deepEqual(told, ['a kept 1', 'b kept 2', 'c kept 3'])
+    assert.equal(store.unseen, 0)
+  })
+
+  test('one batch collects while another is under way', async () => {
+    addAll('a')
+    const first = await store.next()
+    addAll('b')
+    await turn()
+    addAll('c')
+    await turn()
+    assert.equal(store.unseen, 0)
+    assert.equal(group.waiting, 2)
+    first.done()
+    const second = await store.next()
+    assert.deepEqual(bodies(second.batch), ['b', 'c'])
+    assert.notDeepEqual(second.batch.id, first.batch.id)
+    assert.deepEqual(told, ['a kept 1'])
+    second.done()
+    await group.flushed()
+    assert.deepEqual(told, ['a kept 1', 'b kept 2', 'c kept 3'])
+  })
+
+  test('a batch has at most 128 entries', async () => {
+    addAll(...Array.from({ length: 300 }, (_, i) => `${i}`))
+    for (const [from, to] of [
+      [0, 128],
+      [128, 256],
+      [256, 300],
+    ] as const) {
+      const call = await store.next()
+      assert.deepEqual(
+        bodies(call.batch),
+        Array.from({ length: to - from }, (_, i) => `${from + i}`),
+      )
+      call.done()
+    }
+    await group.flushed()
+    assert.equal(told.length, 300)
+  })
+
+  test('a batch has an id of 16 octets, and floors as they are when it is made up', async () => {
+    let floor = 1
+    group.add(member('a', () => floor))
+    floor = 7
+    const call = await store.next()
+    assert.equal(call.batch.id.length, 16)
+    assert.equal(call.batch.entries[0]?.floor, 7)
+    call.done()
+    await group.flushed()
+  })
+
+  test('20 000 may wait, one more is not taken', async () => {
+    for (let i = 0; i < 20_000; i++) assert.equal(group.add(member('x')), true)
+    assert.equal(group.add(member('too many')), false)
+    assert.equal(group.waiting, 20_000)
+    const first = await store.next()
+    assert.equal(group.add(member('y')), true)
+    first.done()
+    for (let i = 1; i < 157; i++) (await store.next()).done()
+    await group.flushed()
+    assert.equal(told.length, 20_001)
+    assert.equal(told.at(-1), 'y kept 20001')
+    assert.equal(group.waiting, 0)
+  })
+
+  test('bytes that wait are bounded too: 64 MiB, one entry over', async () => {
+    const big = (): Committing => ({
+      ...member('big'),
+      entry: { ...newEntry(1, ''), payload: new Uint8Array(2 ** 25) },
+    })
+    assert.equal(group.add(big()), true)
+    assert.equal(group.add(big()), true)
+    assert.equal(group.add(member('too many')), false)
+    assert.equal(group.add(member('held before'), true), true)
+    const call = await store.next()
+    assert.equal(call.batch.entries.length, 3)
+    assert.equal(group.add(big()), true)
+    call.done()
+    ;(await store.next()).done()
+    await group.flushed()
+  })
+
+  test('a flush waits for what was there when it was asked for, not for what came later', async () => {
+    addAll('a')
+    const first = await store.next()
+    addAll('b')
+    const flushed = group.flushed()
+    first.done()
+    const second = await store.next()
+    addAll('c')
+    assert.deepEqual(told, ['a kept 1'])
+    second.done()
+    await flushed
+    assert.deepEqual(told, ['a kept 1', 'b kept 2'])
+    ;(await store.next()).done()
+    await group.flushed()
+  })
+
+  test('whoever throws at the news does not stop the commits', async () => {
+    const throws = (): never => {
+      throw new Error('a mistake')
+    }
+    group.add({ ...member('a'), kept: throws })
+    addAll('b')
+    ;(await store.next()).done()
+    await group.flushed()
+    group.add({ ...member('c'), refused: throws })
+    ;(await store.next()).fail(refused())
+    await group.flushed()
+    addAll('d')
+    ;(await store.next()).done()
+    await group.flushed()
+    assert.deepEqual(told, ['b kept 2', 'd kept 3'])
+  })
+
+  test('there is nothing to wait for when nothing was added', () => {
+    assert.equal(group.flushed(), undefined)
+  })
+})
+
+describe('a store that does not answer', () => {
+  test('gets the same batch again, later each time, and nothing else', async () => {
+    addAll('a', 'b')
+    const first = await store.next()
+    assert.equal(group.isAway, false)
+    let call = first
+    for (const ms of [50, 100, 250, 500, 1_000, 2_000, 2_000]) {
+      call.fail(unavailable())
+      await turn()
+      assert.equal(group.isAway, true)
+      addAll(`meanwhile ${ms}`)
+      mock.timers.tick(ms - 1)
+      await turn()
+      assert.equal(store.unseen, 0, `before ${ms} ms`)
+      mock.timers.tick(1)
+      call = await store.next()
+      assert.equal(call.batch, first.batch)
+    }
+    assert.deepEqual(told, [])
+    call.done()
+    const second = await store.next()
+    assert.equal(group.isAway, false)
+    assert.deepEqual(told, ['a kept 1', 'b kept 2'])
+    assert.equal(bodies(second.batch).length, 7)
+    second.done()
+    await group.flushed()
+  })
+
+  test('it may say no in the end', async () => {
+    addAll('a')
+    const first = await store.next()
+    first.fail(unavailable())
+    await turn()
+    mock.timers.tick(50)
+    const again = await store.next()
+    again.fail(refused())
+    await group.flushed()
+    assert.deepEqual(told, ['a refused'])
+  })
+})
+
+describe('a batch that is refused', () => {
+  /** Answers until all is done; says no to whatever holds a guilty entry. */
+  async function serve(guilty: ReadonlySet<string>): Promise<Batch[]> {
+    const done: Batch[] = []
+    const flushed = group.flushed()
+    assert.ok(flushed)
+    let isOver = false
+    const over = flushed.then(() => {
+      isOver = true
+      return undefined
+    })
+    for (;;) {
+      const call = await Promise.race([store.next(), over])
+      if (call === undefined) break
+      if (bodies(call.batch).some((body) => guilty.has(body))) {
+        call.fail(refused())
+      } else {
+        done.push(call.batch)
+        call.done()
+      }
+    }
+    assert.ok(isOver)
+    return done
+  }
+
+  test('is halved until the guilty entry alone is refused', async () => {
+    addAll('a', 'b', 'c', 'd', 'e', 'f', 'g', 'h')
+    const done = await serve(new Set(['e']))
+    assert.deepEqual(done.map(bodies), [['a', 'b', 'c', 'd'], ['f'], ['g', 'h']])
+    assert.deepEqual(
+      told.map((t) => t.replace(/ \d+$/, '')),
+      ['a kept', 'b kept', 'c kept', 'd kept', 'e refused', 'f kept', 'g kept', 'h kept'],
+    )
+  })
+
+  test('takes in it are saved once, whoever is guilty', async () => {
+    for (const guilty of ['a', 'b', 'c', 'nobody']) {
+      begin()
+      addAll('a', 'b', 'c')
+      group.take(5, 11)
+      const done = await serve(new Set([guilty]))
+      assert.deepEqual(
+        done.flatMap((batch) => batch.takes),
+        [{ account: 5, ids: [11] }],
+        guilty,
+      )
+    }
+  })
+
+  test('takes go alone when the only entry beside them is refused', async () => {
+    addAll('a')
+    group.take(5, 11)
+    const done = await serve(new Set(['a']))
+    assert.deepEqual(
+      done.map((b) => [bodies(b), b.takes]),
+      [[[], [{ account: 5, ids: [11] }]]],
+    )
+    assert.deepEqual(told, ['a refused'])
+    assert.equal(group.hasTakes(5), false)
+  })
+
+  test('whichever are guilty: they are refused, the others kept once, and everybody hears in order', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.boolean(), { minLength: 1, maxLength: 40 }), async (isGuilty) => {
+        begin()
+        const names = isGuilty.map((_, i) => `${i}`)
+        addAll(...names)
+        const done = await serve(new Set(names.filter((_, i) => isGuilty[i])))
+        assert.deepEqual(
+          done.flatMap(bodies),
+          names.filter((_, i) => !isGuilty[i]),
+        )
+        assert.deepEqual(
+          told.map((t) => t.replace(/ kept \d+$/, '')),
+          names.map((name, i) => (isGuilty[i] ? `${name} refused` : name)),
+        )
+      }),
+      { numRuns: 50 },
+    )
+  })
+})
+
+describe('takes', () => {
+  test('travel with the next entries', async () => {
+    group.take(5, 11)
+    group.take(6, 3)
+    group.take(5, 12)
+    group.take(5, 11)
+    addAll('a')
+    const call = await store.next()
+    assert.deepEqual(bodies(call.batch), ['a'])
+    assert.deepEqual(call.batch.takes, [
+      { account: 5, ids: [11, 12] },
+      { account: 6, ids: [3] },
+    ])
+    call.done()
+    await group.flushed()
+    mock.timers.tick(1_000)
+    await turn()
+    assert.equal(store.unseen, 0)
+  })
+
+  test('go alone when none come in 50 ms', async () => {
+    group.take(5, 11)
+    mock.timers.tick(49)
+    await turn()
+    assert.equal(store.unseen, 0)
+    mock.timers.tick(1)
+    const call = await store.next()
+    assert.deepEqual(call.batch.entries, [])
+    assert.deepEqual(call.batch.takes, [{ account: 5, ids: [11] }])
+    call.done()
+    await group.flushed()
+    assert.equal(group.hasTakes(5), false)
+  })
+
+  test('noted while a batch is under way go with the next, without a timer', async () => {
+    addAll('a')
+    const first = await store.next()
+    group.take(5, 11)
+    first.done()
+    const second = await store.next()
+    assert.deepEqual(second.batch.takes, [{ account: 5, ids: [11] }])
+    second.done()
+    await group.flushed()
+  })
+
+  test('are known as unsaved until the store has them, and flushed on demand', async () => {
+    assert.equal(group.hasTakes(5), false)
+    group.take(5, 11)
+    assert.equal(group.hasTakes(5), true)
+    assert.equal(group.hasTakes(6), false)
+    const asked = group.flushed()
+    const call = await store.next()
+    assert.equal(group.hasTakes(5), true)
+    group.take(6, 1)
+    assert.equal(group.hasTakes(6), true)
+    const flushed = group.flushed()
+    call.done()
+    await asked
+    const second = await store.next()
+    assert.equal(group.hasTakes(5), false)
+    assert.equal(group.hasTakes(6), true)
+    second.fail(unavailable())
+    await turn()
+    assert.equal(group.hasTakes(6), true)
+    mock.timers.tick(50)
+    ;(await store.next()).done()
+    await flushed
+    assert.equal(group.hasTakes(6), false)
+    assert.equal(group.flushed(), undefined)
+  })
+
+  test('that the store refuses are given up, and nothing stops', async () => {
+    group.take(5, 11)
+    const flushed = group.flushed()
+    ;(await store.next()).fail(refused())
+    await flushed
+    assert.equal(group.hasTakes(5), false)
+    addAll('a')
+    const next = await store.next()
+    next.done()
+    await group.flushed()
+    assert.deepEqual(told, ['a kept 1'])
+  })
+})
