@@ -124,8 +124,8 @@ await obey(async (order) => {
     case 'accept':
       return session?.acceptSubscription(order.jid)
     case 'say':
-      session?.sendMessage({ to: order.to, type: 'chat', body: order.body })
-      return
+      // sendMessage() only queues, and what is queued is lost when it disconnects.
+      return session?.send('message', { id: session.nextId(), to: order.to, type: 'chat', body: order.body })
     case 'leave':
       if (session !== undefined) await leave(session)
       return
