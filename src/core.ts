@@ -41,7 +41,8 @@ export async function openCore(
     parts.stores ?? (await openStores({ databaseUrl: config.database?.url.reveal(), dataDir: config.data_dir }))
   try {
     const isEmbedded = config.database === undefined
-    if (parts.stores === undefined && isEmbedded) await stores.migrate()
+    // Safe while other nodes run: migrations only add, under a lock, until a release says otherwise.
+    if (parts.stores === undefined) await stores.migrate()
     const root = await openRoot(config, isEmbedded)
     const passwords = new Passwords({ ...PASSWORD_DEFAULTS, maxWaiting: config.limits.login.checks })
     const domains: ReadonlySet<Domain> = new Set(config.domains)

@@ -26,8 +26,9 @@ const MAX_LATER = 5_000
 /** Stanzas other than entries that a session may leave unacknowledged before it is asked. */
 const ASK_AFTER = 5
 const PING_EVERY_MS = 5_000
-/** COMPAT(@xmpp/client 0.14): it miscounts what comes together with <enabled/>, and would acknowledge too much if asked at once. */
+/** COMPAT(@xmpp/client 0.14): it miscounts what comes together with <enabled/>: it is asked, and given what waits, a moment later. */
 const AFTER_ENABLED_MS = 250
+const BEFORE_ENTRIES_MS = 40
 const RETRY_READ_MS = 1_000
 /** The client is told at most this much later than it could be, when it closes while something is unsettled. */
 const LEAVE_MS = 3_000
@@ -72,6 +73,7 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
   #askedCount = 0
   #pingId: string | undefined
   #pingedAt = Number.NEGATIVE_INFINITY
+  #enabledAt = Number.NEGATIVE_INFINITY
   #wantsAnswer = false
   #wakeAt = Number.POSITIVE_INFINITY
   #isHeard = true
@@ -274,7 +276,7 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
     this.#pingId = undefined
     this.#askedAt = 0
     this.#wantsAnswer = this.#early.length > 0
-    this.#pingedAt = this.#wire?.now() ?? 0
+    this.#enabledAt = this.#wire?.now() ?? 0
     const attrs: Record<string, string> = {}
     if (this.#resumable) {
       const asked = max === undefined || !/^\d{1,9}$/.test(max) ? undefined : Number(max)
@@ -324,8 +326,8 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
   #ask(wire: Stream): void {
     const now = wire.now()
     if (this.stream !== undefined) {
-      if (now - this.#pingedAt < AFTER_ENABLED_MS) {
-        this.#watch(wire, this.#pingedAt + AFTER_ENABLED_MS - now)
+      if (now - this.#enabledAt < AFTER_ENABLED_MS) {
+        this.#watch(wire, this.#enabledAt + AFTER_ENABLED_MS - now)
         return
       }
       wire.send(ASK)
@@ -404,7 +406,10 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
   }
   async #page(after: number): Promise<{ readonly entries: readonly StoredEntry[]; readonly head: number }> {
     await this.#parts.line.settled(this.account, this.accountId)
-    return await this.#parts.inbox.page(this.accountId, after, PAGE)
+    const page = await this.#parts.inbox.page(this.accountId, after, PAGE)
+    const wait = this.#enabledAt + BEFORE_ENTRIES_MS - (this.#wire?.now() ?? 0)
+    if (wait > 0 && page.entries.length > 0) await new Promise((resolve) => setTimeout(resolve, wait))
+    return page
   }
   /** FollowPort's: a stored entry. */
   giveStored(entry: StoredEntry): boolean {
