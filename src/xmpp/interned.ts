@@ -166,15 +166,6 @@ export function frequentName(buf: Uint8Array, start: number, end: number, uri: s
 export function commonLength(octets: Uint8Array, buf: Uint8Array, start: number): number {
   const { length } = octets
   let same = 0
-  while (
-    same + 3 < length &&
-    (((octets[same] as number) ^ (buf[start + same] as number)) |
-      ((octets[same + 1] as number) ^ (buf[start + same + 1] as number)) |
-      ((octets[same + 2] as number) ^ (buf[start + same + 2] as number)) |
-      ((octets[same + 3] as number) ^ (buf[start + same + 3] as number))) ===
-      0
-  )
-    same += 4
   while (same < length && octets[same] === buf[start + same]) same++
   return same
 }
