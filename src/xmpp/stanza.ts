@@ -1,7 +1,8 @@
 import { child, type Element, el, textOf } from './element.ts'
 import type { Jid } from './jid.ts'
 import { NS_CLIENT, NS_STANZA_ERRORS } from './ns.ts'
-import { escapeAttribute, escapeText, serialize } from './serialize.ts'
+import { escapeText, serialize } from './serialize.ts'
+import { stanzaBytes } from './stanza-bytes.ts'
 import type { StanzaError } from './stanza-error.ts'
 import { type QName, type RawElement, Tokenizer } from './tokenizer.ts'
 
@@ -16,7 +17,6 @@ interface Fields<K extends Kind> {
   readonly lang?: string | undefined
 }
 const NOTHING = Buffer.alloc(0)
-const TAILS: Readonly<Record<Kind, string>> = { message: '</message>', presence: '</presence>', iq: '</iq>' }
 /** For our own output: the bounds are those of a program's mistake, not of a peer. */
 const OWN_LIMITS = {
   maxBytes: 2 ** 26,
@@ -130,26 +130,8 @@ export class Stanza<K extends Kind = Kind> {
   }
   /** The whole stanza as it leaves on a client stream; made once however many sessions it goes to. */
   get bytes(): Buffer {
-    this.#bytes ??= this.#write()
+    this.#bytes ??= stanzaBytes(this)
     return this.#bytes
-  }
-  #write(): Buffer {
-    let head = `<${this.kind}`
-    if (this.to !== undefined) head += ` to='${escapeAttribute(this.to)}'`
-    head += ` from='${escapeAttribute(this.from)}'`
-    if (this.id !== undefined) head += ` id='${escapeAttribute(this.id)}'`
-    if (this.type !== '' && this.type !== 'normal') head += ` type='${escapeAttribute(this.type)}'`
-    if (this.lang !== undefined) head += ` xml:lang='${escapeAttribute(this.lang)}'`
-    const content = this.content
-    if (content.length === 0) return Buffer.from(`${head}/>`)
-    head += '>'
-    const tail = TAILS[this.kind]
-    const headBytes = Buffer.byteLength(head)
-    const bytes = Buffer.allocUnsafe(headBytes + content.length + tail.length)
-    bytes.write(head, 0, headBytes === head.length ? 'latin1' : 'utf8')
-    content.copy(bytes, headBytes)
-    bytes.write(tail, headBytes + content.length, 'latin1')
-    return bytes
   }
   /** The same stanza with other addresses or type; content is shared. */
   with(change: {
