@@ -39,7 +39,7 @@ import { MetricRegistry } from './telemetry/metrics.ts'
 import { RateLimit } from './util/rate-limit.ts'
 import { Wheel } from './util/wheel.ts'
 import type { Domain, Jid } from './xmpp/jid.ts'
-import type { SaslError } from './xmpp/sasl-error.ts'
+import { BindingError, type SaslError } from './xmpp/sasl-error.ts'
 
 const TICK_MS = 100
 const HOUSEKEEPING_MS = 10 * 60_000
