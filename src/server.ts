@@ -307,8 +307,9 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
       outcome: isSuccess ? 'success' : outcome.condition,
     })
     if (isSuccess) return
-    // What failed for our sake, or was not even tried, is nobody's fault, and must not make a refusal longer.
-    if (outcome.condition !== 'temporary-auth-failure') failures.spend(networkOf(ip))
+    // What failed for our sake, or was not even tried, is nobody's fault; an unfit channel binding says nothing of a password.
+    const isGuess = outcome.condition !== 'temporary-auth-failure' && !(outcome instanceof BindingError)
+    if (isGuess) failures.spend(networkOf(ip))
     c2sLog.info({ ip, mechanism, condition: outcome.condition }, 'login refused')
   }
   metrics.gauge('fernruf_c2s_connections', 'Connections of clients.', () => counts.open)
