@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import fc from 'fast-check'
+import { SettledPrefix } from '../../../src/stream/progress.ts'
+
+describe('SettledPrefix', () => {
+  test('what is settled at once counts at once', () => {
+    const progress = new SettledPrefix()
+    assert.equal(progress.settledTo, 0)
+    assert.equal(progress.next(), 1)
+    assert.equal(progress.next(), 2)
+    assert.equal(progress.settledTo, 2)
+    assert.equal(progress.received, 2)
+  })
+
+  test('what is pending holds up what comes after it, however that was settled', () => {
+    const progress = new SettledPrefix()
+    for (let i = 1; i <= 4; i++) progress.next()
+    progress.pending(2)
+    progress.pending(4)
+    assert.equal(progress.settledTo, 1)
+    assert.equal(progress.open, 2)
+    assert.equal(progress.settle(4), false)
+    assert.equal(progress.settledTo, 1)
+    assert.equal(progress.settle(2), true)
+    assert.equal(progress.settledTo, 4)
+    assert.equal(progress.open, 0)
+  })
+
+  test('a second word about the same stanza changes nothing', () => {
+    const progress = new SettledPrefix()
+    for (let i = 1; i <= 3; i++) progress.pending(progress.next())
+    assert.equal(progress.settle(1), true)
+    assert.equal(progress.settle(1), false)
+    assert.equal(progress.settle(3), false)
+    assert.equal(progress.settle(3), false)
+    assert.equal(progress.settledTo, 1)
+    assert.equal(progress.settle(2), true)
+    assert.equal(progress.settledTo, 3)
+  })
+
+  test('a stanza may be settled before it is known to be pending', () => {
+    const progress = new SettledPrefix()
+    progress.pending(progress.next())
+    progress.next()
+    assert.equal(progress.settle(2), false)
+    progress.pending(2)
+    assert.equal(progress.open, 1)
+    assert.equal(progress.settle(1), true)
+    assert.equal(progress.settledTo, 2)
+  })
+
+  test('against a set of open numbers, in any order', () => {
+    const step = fc.record({
+      arrive: fc.array(fc.boolean(), { maxLength: 300 }),
+      settle: fc.array(fc.nat(10_000), { maxLength: 300 }),
+    })
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 8 }), (steps) => {
+        const progress = new SettledPrefix()
+        const open = new Set<number>()
+        let received = 0
+        const expected = () => (open.size === 0 ? received : Math.min(...open) - 1)
+        for (const { arrive, settle } of steps) {
+          for (const isPending of arrive) {
+            const number = progress.next()
+            assert.equal(number, ++received)
+            if (!isPending) continue
+            progress.pending(number)
+            open.add(number)
+          }
+          for (const choice of settle) {
+            const number = [...open][choice % Math.max(1, open.size)]
+            if (number === undefined) continue
+            const before = expected()
+            open.delete(number)
+            assert.equal(progress.settle(number), expected() !== before)
+            assert.equal(progress.settledTo, expected())
+          }
+        }
+        for (const number of [...open].reverse()) progress.settle(number)
+        assert.equal(progress.settledTo, received)
+        assert.equal(progress.open, 0)
+      }),
+      { numRuns: 50 },
+    )
+  })
+})
