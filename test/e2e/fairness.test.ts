@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict'
+import { test } from 'node:test'
 import { authenticate, secureStream } from '../helpers/login.ts'
 import { PASSWORD, story } from '../helpers/story.ts'
 import type { XmppClient } from '../helpers/xmpp-client.ts'
 
 /** Rounds of pings that the witnesses do while the offenders are at work. */
 const ROUNDS = 60
+/** What the witnesses waited for their answers, ms. */
+const waits: number[] = []
 
 story('nobody is disconnected because of what others do', async ({ client, connection, account, domain }) => {
   const witnesses = [await client('alice', 'a'), await client('bob', 'b')]
@@ -73,7 +76,9 @@ story('nobody is disconnected because of what others do', async ({ client, conne
   const offences = [drips(), floods(), nests(), swells(), logsIn(), logsIn(), logsIn()]
   for (let round = 0; round < ROUNDS; round++) {
     for (const witness of witnesses) {
+      const asked = performance.now()
       const answer = await witness.asks('get', `<ping xmlns='urn:xmpp:ping'/>`, domain)
+      waits.push(performance.now() - asked)
       assert.equal(answer.attrs.type, 'result')
     }
     await alice.sends(`<message to='${bob.jid}' type='chat' id='f${round}'><body>still here</body></message>`)
@@ -82,4 +87,12 @@ story('nobody is disconnected because of what others do', async ({ client, conne
   over = true
   await Promise.all(offences)
   assert.ok(witnesses.every((w: XmppClient) => w.online))
+})
+
+// Servers, offenders and witnesses are one process here: the bench of this name has the server's own figures.
+test('the witnesses did not wait long', (t) => {
+  const sorted = waits.toSorted((a, b) => a - b)
+  const at = (share: number): number => sorted[Math.floor(share * sorted.length)] ?? Number.NaN
+  t.diagnostic(`${sorted.length} pings: p50 ${at(0.5).toFixed(1)} ms, p99 ${at(0.99).toFixed(1)} ms`)
+  assert.ok(at(0.99) < 500, `p99 ${at(0.99)} ms`)
 })
