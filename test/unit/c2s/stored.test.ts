@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { readCount } from '../../../src/c2s/session.ts'
+import { readStored } from '../../../src/c2s/stored.ts'
+import type { StoredEntry } from '../../../src/inbox/store.ts'
+import { el } from '../../../src/xmpp/element.ts'
+import type { Domain, Jid } from '../../../src/xmpp/jid.ts'
+import { NS_CLIENT } from '../../../src/xmpp/ns.ts'
+import { Stanza } from '../../../src/xmpp/stanza.ts'
+import { StreamError } from '../../../src/xmpp/stream-error.ts'
+
+const DOMAIN = 'example.org' as unknown as Domain
+const stored = (payload: Uint8Array): StoredEntry => ({
+  id: 1,
+  account: 1,
+  direction: 'received',
+  archived: false,
+  wanted: true,
+  peer: 'romeo@example.org/orchard',
+  payload,
+  at: Date.UTC(2026, 10, 23, 22, 5, 7, 250),
+})
+
+describe('a stored entry', () => {
+  test('goes out as it came, with the time at which it was received (XEP-0203)', () => {
+    const message = Stanza.of(
+      {
+        kind: 'message',
+        type: 'chat',
+        id: '1',
+        lang: 'it',
+        from: 'romeo@example.org/orchard' as Jid,
+        to: 'juliet@example.org' as Jid,
+      },
+      el('body', NS_CLIENT, {}, 'È l’alba & <giorno>'),
+      el('x', 'test:x'),
+    )
+    const read = readStored(stored(message.bytes), DOMAIN)
+    for (const key of ['kind', 'type', 'id', 'lang', 'from', 'to'] as const) assert.equal(read[key], message[key], key)
+    const delay = `<delay xmlns='urn:xmpp:delay' from='example.org' stamp='2026-11-23T22:05:07.250Z'/>`
+    assert.equal(read.bytes.toString(), message.bytes.toString().replace('</message>', `${delay}</message>`))
+    assert.equal(read.payload('delay', 'urn:xmpp:delay')?.attrs.from, 'example.org')
+  })
+
+  test('that is unreadable is an error, not another message', () => {
+    for (const xml of ['', 'nonsense', '<message', '<message/>', `<message from='@'/>`])
+      assert.throws(() => readStored(stored(Buffer.from(xml)), DOMAIN), Error, xml)
+  })
+})
+
+test('h is an unsigned 32-bit integer (XEP-0198)', () => {
+  for (const [text, count] of [
+    ['0', 0],
+    ['007', 7],
+    ['4294967295', 4_294_967_295],
+  ] as const)
+    assert.equal(readCount(text), count)
+  for (const text of [undefined, '', '-1', '+1', '1.0', '1e3', ' 1', '0x1', '4294967296', '99999999999', '١'])
+    assert.throws(
+      () => readCount(text),
+      (error) => error instanceof StreamError && error.condition === 'invalid-xml',
+      text,
+    )
+})
