@@ -1,9 +1,12 @@
 import * as ns from './ns.ts'
 import type { QName } from './tokenizer.ts'
 
-interface Word {
+/** A text and its octets. */
+export interface Value {
   readonly text: string
   readonly octets: Uint8Array
+}
+interface Word extends Value {
   /** The names this is the local part of. */
   readonly names: FrequentName[]
 }
@@ -142,8 +145,8 @@ export function knownNamespace(buf: Uint8Array, start: number, end: number): str
   return namespaces.find(buf, start, end)?.text
 }
 /** The value when it is one of the stanza types. */
-export function knownType(buf: Uint8Array, start: number, end: number): string | undefined {
-  return values.find(buf, start, end)?.text
+export function knownType(buf: Uint8Array, start: number, end: number): Value | undefined {
+  return values.find(buf, start, end)
 }
 /** An attribute's name as written. */
 export function attributeName(buf: Buffer, start: number, end: number): string {

@@ -14,7 +14,7 @@ import {
   TEXT_STOP,
   VALUE_STOP,
 } from './characters.ts'
-import { commonLength, equals, type FrequentName, frequentName, knownType, localName } from './interned.ts'
+import { commonLength, equals, type FrequentName, frequentName, knownType, localName, type Value } from './interned.ts'
 import { readNamespace } from './namespaces.ts'
 import type { Opening } from './opening.ts'
 import type { QName, TokenizerLimits } from './tokenizer.ts'
@@ -47,11 +47,6 @@ export const WHOLE = 0
 export const CUT = 1
 export const UNUSUAL = 2
 
-/** An attribute's value that came last, and its octets. */
-interface Value {
-  readonly text: string
-  readonly octets: Uint8Array
-}
 const NO_OCTETS = new Uint8Array(0)
 const EMPTY: Value = { text: '', octets: NO_OCTETS }
 const NO_NAME: FrequentName = { name: { name: '', ns: '' }, local: NO_OCTETS, ns: NO_OCTETS }
@@ -81,10 +76,10 @@ export class Skimmer {
   readonly #children: QName[] = []
   #lastChildren: readonly QName[] = []
   /** Where the values of the tag's attributes stand, by kind: start and end. */
-  readonly #marks = new Int32Array(2 * OTHER + 2)
+  readonly #marks: number[] = []
   #kinds = 0
   /** Where the names of the tag's other attributes stand: start and length. */
-  readonly #others = new Int32Array(2 * MAX_OTHERS)
+  readonly #others: number[] = []
   #nameEnd = 0
   #isEmpty = false
   #declared = 0
@@ -93,7 +88,7 @@ export class Skimmer {
   #limitOf = -1
   // Whoever sends again mostly says the same again. Comparing octets with those expected finds them valid and where they end
   // at once, and the same strings serve.
-  readonly #values: Value[] = Array.from({ length: ID }, () => EMPTY)
+  readonly #values: Value[] = [EMPTY, EMPTY, EMPTY, EMPTY]
   readonly #names: (FrequentName | undefined)[] = Array.from({ length: NAMES }, () => undefined)
   /** The name expected, where the tag's local name is the same. */
   #name = NO_NAME
@@ -309,8 +304,11 @@ export class Skimmer {
     if ((this.#same & (1 << kind)) !== 0) return (this.#values[kind] as Value).text
     const start = this.#marks[2 * kind] as number
     const end = this.#marks[2 * kind + 1] as number
-    const text = (kind === TYPE ? knownType(buf, start, end) : undefined) ?? buf.toString('ascii', start, end)
-    if (end - start <= MAX_REMEMBERED) this.#values[kind] = { text, octets: new Uint8Array(buf.subarray(start, end)) }
+    const known = kind === TYPE ? knownType(buf, start, end) : undefined
+    const text = known?.text ?? buf.toString('ascii', start, end)
+    if (end - start <= MAX_REMEMBERED) {
+      this.#values[kind] = known ?? { text, octets: new Uint8Array(buf.subarray(start, end)) }
+    }
     return text
   }
 }
