@@ -45,7 +45,7 @@ const NOT_PLAIN = -1
 /** What `skim` came to. */
 export const WHOLE = 0
 export const CUT = 1
-export const UNUSUAL = 2
+const UNUSUAL = 2
 
 const NO_OCTETS = new Uint8Array(0)
 const EMPTY: Value = { text: '', octets: NO_OCTETS }

@@ -1,7 +1,7 @@
 import { ESCAPED_IN_VALUE, escapeAttribute } from './serialize.ts'
 
 /** What is written of a stanza. */
-export interface Written {
+interface Written {
   readonly kind: string
   /** None is written for '' and `normal`. */
   readonly type: string
