@@ -6,16 +6,16 @@ import { Follower, type FollowPort, PAGE } from '../inbox/follow.ts'
 import type { StoredEntry } from '../inbox/store.ts'
 import type { RegisteredSession } from '../presence/registry.ts'
 import type { LocalSession } from '../router/local.ts'
-import { AckQueue } from '../stream/ack-queue.ts'
 import { SettledPrefix } from '../stream/progress.ts'
 import type { Stream, StreamHandler } from '../stream/stream.ts'
 import { el } from '../xmpp/element.ts'
 import { type BareJid, bareOf, type Domain, domainOf, type FullJid, isFull } from '../xmpp/jid.ts'
-import { NS_CLIENT, NS_PING, NS_SM } from '../xmpp/ns.ts'
-import { errorReply, type Iq, type Message, type Presence, Stanza } from '../xmpp/stanza.ts'
+import { NS_CLIENT, NS_SM } from '../xmpp/ns.ts'
+import { errorReply, type Iq, type Message, type Presence, type Stanza } from '../xmpp/stanza.ts'
 import { StanzaError } from '../xmpp/stanza-error.ts'
 import { type StreamCondition, StreamError } from '../xmpp/stream-error.ts'
 import type { RawElement } from '../xmpp/tokenizer.ts'
+import { Outbox, type Sent } from './outbox.ts'
 import type { SessionParts } from './parts.ts'
 import { readStored } from './stored.ts'
 
@@ -23,25 +23,10 @@ import { readStored } from './stored.ts'
 const MAX_PENDING = 1_024
 /** Stanzas that wait for a session to have read its log. */
 const MAX_LATER = 5_000
-/** Stanzas other than entries that a session may leave unacknowledged before it is asked. */
-const ASK_AFTER = 5
-const PING_EVERY_MS = 5_000
-/** COMPAT(@xmpp/client 0.14): it miscounts what comes together with <enabled/>: it is asked, and given what waits, a moment later. */
-const AFTER_ENABLED_MS = 250
-const BEFORE_ENTRIES_MS = 40
 const RETRY_READ_MS = 1_000
 /** The client is told at most this much later than it could be, when it closes while something is unsettled. */
 const LEAVE_MS = 3_000
-const ASK = Buffer.from(`<r xmlns='${NS_SM}'/>`)
 const NO_FLAGS: ReadonlySet<SessionFlag> = new Set()
-
-/** What was sent and is not known to have arrived. */
-interface Sent {
-  readonly stanza: Stanza
-  /** It is an entry of the account's inbox, known here as a live entry or by its id alone. */
-  readonly entry: Entry | undefined
-  readonly id: number | undefined
-}
 
 /**
  * A bound resource (RFC 6120 §7): counts, acknowledges and resumes (XEP-0198), takes entries of its account's inbox and tells
@@ -59,7 +44,7 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
   stream: Uint8Array | undefined
   readonly #parts: SessionParts
   readonly #follower: Follower
-  readonly #sent = new AckQueue<Sent>()
+  readonly #outbox: Outbox
   readonly #progress = new SettledPrefix()
   #wire: Stream | undefined
   #presence: Presence | undefined
@@ -68,13 +53,6 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
   /** The client's <r/> that could not be answered in full yet: the number it asked at. */
   #owed = -1
   #told = -1
-  /** Since when our <r/> or ping is unanswered; 0: none is. */
-  #askedAt = 0
-  #askedCount = 0
-  #pingId: string | undefined
-  #pingedAt = Number.NEGATIVE_INFINITY
-  #enabledAt = Number.NEGATIVE_INFINITY
-  #wantsAnswer = false
   #wakeAt = Number.POSITIVE_INFINITY
   #isHeard = true
   #isHeld = false
@@ -82,8 +60,6 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
   #missed = false
   #leaving: { readonly until: number } | undefined
   #isOver = false
-  /** Entries that were sent before XEP-0198 was enabled. */
-  #early: readonly Sent[] = NONE
   /** What came from others while older entries are still being read from the log. */
   #later: Stanza[] | undefined
 
@@ -96,6 +72,7 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
     this.node = parts.node
     this.ip = wire.ip
     this.#follower = new Follower(this)
+    this.#outbox = new Outbox(jid, (sent) => this.#take(sent))
     this.#watch(wire, parts.limits.idleMs)
     parts.registry.put(this.#registered)
   }
@@ -223,13 +200,8 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
   }
   #stanza(raw: RawElement): void {
     const number = this.#progress.next()
-    if (
-      raw.name === 'iq' &&
-      raw.id !== undefined &&
-      raw.id === this.#pingId &&
-      (raw.type === 'result' || raw.type === 'error')
-    ) {
-      this.#pingAnswered()
+    if (this.#outbox.answers(raw)) {
+      this.#answered()
       return
     }
     if (this.#parts.line.fromClient(raw, this, number) === 'pending') {
@@ -246,11 +218,7 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
       this.#told = -1
       this.#wire?.connection.touch()
     } else if (raw.name === 'a' && this.stream !== undefined) {
-      this.#sent.acknowledge(readCount(raw.element.attrs.h), this.#take)
-      if (this.#askedAt !== 0 && this.#early.length > 0) {
-        for (const sent of this.#early) this.#take(sent)
-        this.#early = NONE
-      }
+      this.#outbox.acknowledge(readCount(raw.element.attrs.h))
       this.#answered()
     } else if (raw.name === 'enable') {
       this.#enable(raw)
@@ -270,13 +238,7 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
     this.stream = randomBytes(16)
     this.#base = this.#progress.received
     this.#resumable = resume === 'true' || resume === '1'
-    // What was sent before is not part of the peer's count; the answer to our first <r/> shows that it has arrived.
-    this.#early = [...this.#sent]
-    this.#sent.clear()
-    this.#pingId = undefined
-    this.#askedAt = 0
-    this.#wantsAnswer = this.#early.length > 0
-    this.#enabledAt = this.#wire?.now() ?? 0
+    this.#outbox.count(this.#wire?.now() ?? 0)
     const attrs: Record<string, string> = {}
     if (this.#resumable) {
       const asked = max === undefined || !/^\d{1,9}$/.test(max) ? undefined : Number(max)
@@ -293,25 +255,18 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
   // What goes out.
 
   #write(stanza: Stanza, entry: Entry | undefined, id: number | undefined): void {
-    const isEntry = entry !== undefined || id !== undefined
-    if (this.stream !== undefined) {
-      this.#sent.push({ stanza, entry, id })
-      if (isEntry || this.#sent.length >= ASK_AFTER) this.#wantsAnswer = true
-      if (this.#wire === undefined && this.#sent.length > this.#parts.limits.unacknowledged * 2) this.#finish()
-    } else if (isEntry) {
-      this.#sent.push({ stanza, entry, id })
-      this.#wantsAnswer = true
-    }
+    this.#outbox.add(stanza, entry, id)
+    if (this.#wire === undefined && this.#outbox.length > this.#parts.limits.unacknowledged * 2) this.#finish()
     this.#wire?.send(stanza.bytes)
   }
   get #isSlow(): boolean {
-    return this.#wire?.connection.isSlow === true || this.#sent.length >= this.#parts.limits.unacknowledged
+    return this.#wire?.connection.isSlow === true || this.#outbox.length >= this.#parts.limits.unacknowledged
   }
   turn(): void {
     const wire = this.#wire
     if (wire === undefined) return
     if (this.#owed >= 0) this.#tell(wire)
-    if (this.#wantsAnswer && this.#askedAt === 0) this.#ask(wire)
+    this.#outbox.ask(wire, this.#parts.limits.answerMs, (ms) => this.#watch(wire, ms))
     if (this.#leaving !== undefined && (this.#progress.open === 0 || wire.now() >= this.#leaving.until))
       this.#leave(wire)
   }
@@ -323,29 +278,6 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
     if (settledTo >= this.#owed) this.#owed = -1
     wire.send(`<a xmlns='${NS_SM}' h='${this.h % 2 ** 32}'/>`)
   }
-  #ask(wire: Stream): void {
-    const now = wire.now()
-    if (this.stream !== undefined) {
-      if (now - this.#enabledAt < AFTER_ENABLED_MS) {
-        this.#watch(wire, this.#enabledAt + AFTER_ENABLED_MS - now)
-        return
-      }
-      wire.send(ASK)
-    } else {
-      if (now - this.#pingedAt < PING_EVERY_MS) {
-        this.#watch(wire, this.#pingedAt + PING_EVERY_MS - now)
-        return
-      }
-      this.#pingedAt = now
-      this.#pingId = `fernruf-${randomBytes(8).toString('base64url')}`
-      const fields = { kind: 'iq' as const, type: 'get', id: this.#pingId, from: this.domain, to: this.jid }
-      wire.send(Stanza.of(fields, el('ping', NS_PING)).bytes)
-    }
-    this.#wantsAnswer = false
-    this.#askedAt = now
-    this.#askedCount = this.#sent.sent
-    this.#watch(wire, this.#parts.limits.answerMs)
-  }
   /** Sees to it that `elapsed` is called in `ms` at the latest. */
   #watch(wire: Stream, ms: number): void {
     const at = wire.now() + ms
@@ -354,27 +286,18 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
     wire.wake(ms)
   }
   #answered(): void {
-    this.#askedAt = 0
-    if (this.#sent.length > 0 && this.#wantsAnswer) this.#wire?.connection.touch()
-    this.#drainedCheck()
+    if (this.#outbox.wantsAnswer) this.#wire?.connection.touch()
+    this.drained()
   }
-  #pingAnswered(): void {
-    this.#pingId = undefined
-    this.#sent.acknowledge(this.#askedCount, this.#take)
-    this.#answered()
+  #take({ entry, id }: Sent): void {
+    if (entry !== undefined) this.#parts.inbox.taken(entry)
+    else if (id !== undefined) this.#parts.inbox.takenStored(this.accountId, id)
   }
-  readonly #take = (sent: Sent): void => {
-    if (sent.entry !== undefined) this.#parts.inbox.taken(sent.entry)
-    else if (sent.id !== undefined) this.#parts.inbox.takenStored(this.accountId, sent.id)
-  }
-  #drainedCheck(): void {
+  drained(): void {
     if (this.#isSlow) return
     if (this.#follower.state === 'stalled') this.#follower.drained()
     else if (this.#missed) this.#fetchOwn()
     this.#missed = false
-  }
-  drained(): void {
-    this.#drainedCheck()
   }
   elapsed(now: number): void {
     const wire = this.#wire
@@ -382,16 +305,17 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
     const { answerMs, idleMs } = this.#parts.limits
     this.#wakeAt = Number.POSITIVE_INFINITY
     // What it may have answered is not read while its stanzas wait for the store.
-    if (this.#isHeld && this.#askedAt !== 0) this.#askedAt = now
-    if (this.#askedAt !== 0 && now - this.#askedAt >= answerMs) {
+    if (this.#isHeld) this.#outbox.excuse(now)
+    const { askedAt } = this.#outbox
+    if (askedAt !== 0 && now - askedAt >= answerMs) {
       wire.close(new StreamError('connection-timeout', 'We asked whether somebody is there, and nobody answered.'))
       return
     }
     // Silence is asked about as if something had been sent.
-    if (!this.#isHeard) this.#wantsAnswer = true
+    if (!this.#isHeard) this.#outbox.wonder()
     this.#isHeard = false
-    if (this.#leaving !== undefined || this.#wantsAnswer) wire.connection.touch()
-    this.#watch(wire, this.#askedAt === 0 ? idleMs : this.#askedAt + answerMs - now)
+    if (this.#leaving !== undefined || this.#outbox.wantsAnswer) wire.connection.touch()
+    this.#watch(wire, askedAt === 0 ? idleMs : askedAt + answerMs - now)
   }
 
   // The log of the account.
@@ -407,14 +331,14 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
   async #page(after: number): Promise<{ readonly entries: readonly StoredEntry[]; readonly head: number }> {
     await this.#parts.line.settled(this.account, this.accountId)
     const page = await this.#parts.inbox.page(this.accountId, after, PAGE)
-    const wait = this.#enabledAt + BEFORE_ENTRIES_MS - (this.#wire?.now() ?? 0)
+    const wait = this.#wire === undefined ? 0 : this.#outbox.entriesWaitMs(this.#wire.now())
     if (wait > 0 && page.entries.length > 0) await new Promise((resolve) => setTimeout(resolve, wait))
     return page
   }
   /** FollowPort's: a stored entry. */
   giveStored(entry: StoredEntry): boolean {
     if (this.#isSlow) return false
-    if (this.has(entry.id)) return true
+    if (this.#outbox.has(entry.id)) return true
     let message: Message
     try {
       message = readStored(entry, this.domain)
@@ -427,11 +351,6 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
     if (to !== undefined && isFull(to) && to !== this.jid && this.#isConnected(to)) return true
     this.#write(message, undefined, entry.id)
     return true
-  }
-  has(id: number): boolean {
-    for (const sent of this.#early) if ((sent.entry?.id ?? sent.id) === id) return true
-    for (const sent of this.#sent) if ((sent.entry?.id ?? sent.id) === id) return true
-    return false
   }
   #isConnected(jid: FullJid): boolean {
     const sessions = this.#parts.registry.of(this.account)
@@ -469,10 +388,7 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
       return
     }
     this.#stopFollowing()
-    this.#askedAt = 0
-    // What was not counted cannot be sent again by count: it is read from the log again.
-    this.#untaken(this.#early)
-    this.#early = NONE
+    this.#untaken(this.#outbox.detach())
     // What only memory holds of it must not wait for a device that may never come back.
     this.#parts.inbox.commitHeld(this.accountId)
     this.#parts.sessions.detached(this)
@@ -497,7 +413,7 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
    * Goes on with this session on a new stream (XEP-0198 §5). @throws StreamError when `h` cannot be
    */
   resume(wire: Stream, h: number): void {
-    this.#sent.acknowledge(h, this.#take)
+    this.#outbox.resume(h)
     const old = this.#wire
     this.#wire = wire
     if (old !== undefined) {
@@ -508,13 +424,11 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
     this.#watch(wire, this.#parts.limits.idleMs)
     this.#isHeard = true
     this.#isHeld = false
-    this.#askedAt = 0
     this.#owed = -1
     wire.send(
       `<resumed xmlns='${NS_SM}' previd='${Buffer.from(this.stream ?? []).toString('base64url')}' h='${this.h % 2 ** 32}'/>`,
     )
-    for (const { stanza } of this.#sent) wire.send(stanza.bytes)
-    this.#wantsAnswer = this.#sent.length > 0
+    this.#outbox.resend(wire)
     wire.connection.touch()
     if (this.priority !== undefined && this.priority >= 0) this.#follower.start()
     else this.#fetchOwn()
@@ -529,7 +443,7 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
       })
       .catch((error: unknown) => this.#parts.log.warn({ err: error }, 'inbox could not be read'))
   }
-  /** Calls back when all the client has sent is settled, or after a moment. */
+  /** True when nothing that the client has sent is open. */
   get isSettled(): boolean {
     return this.#progress.open === 0
   }
@@ -551,8 +465,7 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
     const wasAvailable = this.priority !== undefined
     void this.#parts.presence.sessionEnded(this)
     this.priority = undefined
-    this.#untaken(this.#early)
-    this.#untaken(this.#sent)
+    this.#untaken(this.#outbox)
     for (const stanza of this.#later ?? []) this.#lost(stanza)
     this.#later = undefined
     this.#unregister()
@@ -591,8 +504,6 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
     this.#parts.line.submit(errorReply(stanza as Iq, new StanzaError('service-unavailable'), this.jid))
   }
 }
-
-const NONE: readonly Sent[] = []
 
 /** The handler of a stream whose session went on elsewhere. */
 const GONE: StreamHandler = {

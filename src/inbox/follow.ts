@@ -9,8 +9,6 @@ export interface FollowPort {
   read(after: number, reading: number): void
   /** Sends a stored entry, unless this session has it already; false when the out-queue is full and it was not sent. */
   giveStored(entry: StoredEntry): boolean
-  /** True when the session was given the entry and has not taken it yet. */
-  has(id: number): boolean
   /** The session has met the head of the log and is now pushed to. */
   caughtUp(): void
 }
@@ -26,6 +24,8 @@ export class Follower {
   /** All entries at or below it were given to this session, or were not open when it read past them. */
   #position = 0
   #known = 0
+  /** Head of the log when it was read last: a page has dealt with all up to it. */
+  #readTo = 0
   #reading = 0
   readonly #port: FollowPort
 
@@ -64,15 +64,13 @@ export class Follower {
   /** Following: an entry was just committed; true when it is to be sent to this session now. */
   pushed(id: number): boolean {
     if (this.#state === 'following') {
-      if (id > this.#position) {
-        this.#position = id
-        return true
-      }
-      // Committed by another node before what this one has pushed already: read again, in order.
-      if (!this.#port.has(id)) this.rewind(id - 1)
-      return false
+      // Each entry is pushed once. One of another node may come after a later one of this node; a sender's own keep their order.
+      if (id <= this.#readTo) return false
+      if (id > this.#position) this.#position = id
+      return true
     }
     if (id > this.#known) this.#known = id
+    if (id <= this.#position && id > this.#readTo) this.rewind(id - 1)
     return false
   }
   /** An entry that the session already has got its id. */
@@ -96,6 +94,7 @@ export class Follower {
       return
     }
     if (head > this.#position) this.#position = head
+    this.#readTo = head
     this.#state = 'following'
     this.#port.caughtUp()
   }
