@@ -255,8 +255,13 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
   // What goes out.
 
   #write(stanza: Stanza, entry: Entry | undefined, id: number | undefined): void {
+    if (this.#isOver) return
     this.#outbox.add(stanza, entry, id)
-    if (this.#wire === undefined && this.#outbox.length > this.#parts.limits.unacknowledged * 2) this.#finish()
+    // Entries stop at half of that; who confirms nothing of the rest either is ended.
+    if (this.#outbox.length > this.#parts.limits.unacknowledged * 2) {
+      this.end('resource-constraint', 'Too much is unacknowledged.')
+      return
+    }
     this.#wire?.send(stanza.bytes)
   }
   get #isSlow(): boolean {

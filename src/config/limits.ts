@@ -72,7 +72,6 @@ export const limits = z
       .strictObject({
         attempts: count().default(5).describe('Failed attempts on one connection.'),
         failures_per_address: rate().prefault('60/1m').describe('Failed attempts of one address.'),
-        failures_per_account: rate().prefault('100/10m').describe('Failed attempts on one account.'),
         checks: count().default(16).describe('Password checks (PBKDF2) that may run or wait at the same time.'),
       })
       .prefault({})
@@ -114,10 +113,6 @@ export const limits = z
       })
       .prefault({})
       .describe('Registration and what it may cost.'),
-    keys: z
-      .strictObject({ max_bytes: size().prefault('64KiB').describe('One OpenPGP public key, unarmoured.') })
-      .prefault({})
-      .describe('Keys.'),
     http: z
       .strictObject({
         max_header: size().prefault('8KiB').describe('Bytes of a request header.'),

@@ -55,14 +55,11 @@ const TESTED: Readonly<Record<string, string>> = {
   'http.max_header': THERE,
   'http.header_timeout': THERE,
 }
-/** Accepted, and read by nobody yet. */
-const UNUSED: readonly string[] = ['login.failures_per_account', 'keys.max_bytes']
-
 test('every limit has a test that sets it', () => {
   const keys = Object.entries(limits.parse({})).flatMap(([section, values]) =>
     Object.keys(values).map((key) => `${section}.${key}`),
   )
-  assert.deepEqual([...Object.keys(TESTED), ...UNUSED].sort(), keys.sort())
+  assert.deepEqual(Object.keys(TESTED).sort(), keys.sort())
   for (const [key, file] of Object.entries(TESTED)) {
     const text = readFileSync(new URL(`../${file}`, import.meta.url), 'utf8')
     assert.match(text, new RegExp(`\\b${key.split('.')[1]}: `), `${key} in ${file}`)
@@ -253,6 +250,20 @@ story(
       Array.from({ length: 12 }, (_, i) => i),
       `after ${seen}`,
     )
+  },
+  one({ session: { unacknowledged: 5 } }),
+)
+
+story(
+  'session.unacknowledged: a client that confirms nothing of what it asks for is ended',
+  async (tell) => {
+    const juliet = await tell.client('juliet', 'j', { manualAcks: true })
+    await juliet.enablesAcks()
+    for (let i = 0; i < 40; i++)
+      juliet.connection.write(
+        `<iq type='get' id='p${i}'><ping xmlns='urn:xmpp:ping'/></iq><a xmlns='urn:xmpp:sm:3' h='0'/>`,
+      )
+    await juliet.isDisconnected('resource-constraint')
   },
   one({ session: { unacknowledged: 5 } }),
 )

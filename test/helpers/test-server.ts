@@ -41,7 +41,7 @@ const MANY = 1_000_000
 const WIDE_LIMITS = {
   connections: { total: MANY, per_address: MANY, before_login: MANY, before_login_per_address: MANY },
   registration: { accounts: { hour: MANY, day: MANY } },
-  login: { failures_per_address: '100000/1s', failures_per_account: '100000/1s' },
+  login: { failures_per_address: '100000/1s' },
 }
 
 const secrets = new Map<string, ReturnType<typeof secretsOf>>()
