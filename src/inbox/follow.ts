@@ -45,12 +45,15 @@ export class Follower {
   }
   /** any → idle */
   stop(): void {
+    this.#leave()
     this.#state = 'idle'
     this.#reading++
   }
   /** following → stalled: the out-queue is full. */
   full(): void {
-    if (this.#state === 'following') this.#state = 'stalled'
+    if (this.#state !== 'following') return
+    this.#leave()
+    this.#state = 'stalled'
   }
   /** stalled → reading */
   drained(): void {
@@ -58,6 +61,7 @@ export class Follower {
   }
   /** Entries above `position` may be open again that this session has passed: any but idle → reading. */
   rewind(position: number): void {
+    this.#leave()
     if (position < this.#position) this.#position = position
     if (this.#state === 'reading' || this.#state === 'following') this.#read()
   }
@@ -70,7 +74,6 @@ export class Follower {
       return true
     }
     if (id > this.#known) this.#known = id
-    if (id <= this.#position && id > this.#readTo) this.rewind(id - 1)
     return false
   }
   /** An entry that the session already has got its id. */
@@ -106,6 +109,10 @@ export class Follower {
     if (this.failed(reading)) this.#read()
   }
 
+  /** Pushes of other nodes may be missing below the last of ours: what comes next is read from where reading ended. */
+  #leave(): void {
+    if (this.#state === 'following' && this.#readTo < this.#position) this.#position = this.#readTo
+  }
   #read(): void {
     this.#state = 'reading'
     this.#reading++

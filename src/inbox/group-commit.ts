@@ -153,12 +153,20 @@ export class GroupCommit {
     }
   }
   async #halve(members: readonly Committing[], takes: Batch['takes'], error: unknown): Promise<void> {
-    if (members.length <= 1) {
-      if (members[0] !== undefined) this.#log.warn({ err: error }, 'entry refused')
-      this.#tell(() => members[0]?.refused(error))
-      if (takes.length === 0) return
-      if (members.length === 1) await this.#commit([], takes)
-      else this.#log.error({ err: error }, 'takes refused')
+    if (members.length === 1 && takes.length > 0) {
+      // Which of the two it was shows when they go apart.
+      await this.#commit(members, [])
+      await this.#commit([], takes)
+      return
+    }
+    const [only] = members
+    if (only === undefined) {
+      this.#log.error({ err: error }, 'takes refused')
+      return
+    }
+    if (members.length === 1) {
+      this.#log.warn({ err: error }, 'entry refused')
+      this.#tell(() => only.refused(error))
       return
     }
     const half = members.length >> 1

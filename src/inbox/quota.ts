@@ -57,7 +57,7 @@ export class Quota {
         count.isKnown = true
       },
       // Unknown for now: the commit itself will tell whether the store is there.
-      () => undefined,
+      () => this.#counts.delete(account),
     )
   }
 }

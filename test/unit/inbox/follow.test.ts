@@ -347,7 +347,7 @@ for (const isInOrder of [true, false]) {
         }
         world.rest()
       }),
-      { numRuns: 150, seed: 1 },
+      { numRuns: 300 },
     )
   })
 }
