@@ -8,21 +8,6 @@ export interface ConnectionLimits {
   readonly beforeLoginPerAddress: number
 }
 
-/** What limits count by: an IPv4 address, or the /64 of an IPv6 one. */
-export function networkOf(ip: string): string {
-  if (!isIPv6(ip)) return ip
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(ip)
-  if (mapped?.[1] !== undefined) return mapped[1]
-  const [head = '', tail] = ip.split('::')
-  const groups = head === '' ? [] : head.split(':')
-  if (tail !== undefined) {
-    const rest = tail === '' ? [] : tail.split(':')
-    while (groups.length + rest.length < 8) groups.push('0')
-    groups.push(...rest)
-  }
-  return `${groups.slice(0, 4).join(':')}::/64`
-}
-
 /** Counts the connections of this process, by address and by whether they have logged in. */
 export class ConnectionCounts {
   readonly #limits: ConnectionLimits

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { type PhoneNumber, parsePhone } from '../../../src/account/phone-number.ts'
-import { networkOf, Throttle } from '../../../src/account/throttle.ts'
+import { Throttle } from '../../../src/account/throttle.ts'
+import { networkOf } from '../../../src/util/network.ts'
 
 const phone = (text: string): PhoneNumber => {
   const read = parsePhone(text)
