@@ -9,8 +9,8 @@ import { PASSWORD, type Story, story } from '../helpers/story.ts'
 import type { XmppClient } from '../helpers/xmpp-client.ts'
 import { NS_TLS, XmppConnection } from '../helpers/xmpp-connection.ts'
 
-const HERE = 'e2e/limits.test.ts'
-const THERE = 'e2e/limits-connections.test.ts'
+const HERE = 'e2e/limits.slow.test.ts'
+const THERE = 'e2e/limits-connections.slow.test.ts'
 /** Which file tests each limit. */
 const TESTED: Readonly<Record<string, string>> = {
   'stanza.max_bytes': HERE,
@@ -36,21 +36,21 @@ const TESTED: Readonly<Record<string, string>> = {
   'login.failures_per_address': THERE,
   'login.checks': THERE,
   'session.per_account': 'e2e/binding.test.ts',
-  'session.resume_time': 'e2e/attacks-stream-management.test.ts',
+  'session.resume_time': 'e2e/attacks-stream-management.slow.test.ts',
   'session.unacknowledged': HERE,
   'session.directed_presence': 'e2e/presence.test.ts',
   'roster.max_items': 'e2e/rfc6121-roster.test.ts',
   'roster.max_groups': HERE,
   'inbox.open_entries': 'e2e/xep0160-offline.test.ts',
   'inbox.open_bytes': HERE,
-  'registration.code_lifetime': 'e2e/attacks-registration.test.ts',
-  'registration.code_attempts': 'e2e/attacks-registration.test.ts',
-  'registration.number': 'e2e/attacks-registration.test.ts',
-  'registration.address': 'e2e/attacks-registration.test.ts',
-  'registration.prefix': 'e2e/attacks-registration.test.ts',
-  'registration.country': 'e2e/attacks-registration.test.ts',
-  'registration.total': 'e2e/attacks-registration.test.ts',
-  'registration.tries': 'e2e/attacks-registration.test.ts',
+  'registration.code_lifetime': 'e2e/attacks-registration.slow.test.ts',
+  'registration.code_attempts': 'e2e/attacks-registration.slow.test.ts',
+  'registration.number': 'e2e/attacks-registration.slow.test.ts',
+  'registration.address': 'e2e/attacks-registration.slow.test.ts',
+  'registration.prefix': 'e2e/attacks-registration.slow.test.ts',
+  'registration.country': 'e2e/attacks-registration.slow.test.ts',
+  'registration.total': 'e2e/attacks-registration.slow.test.ts',
+  'registration.tries': 'e2e/attacks-registration.slow.test.ts',
   'registration.accounts': 'e2e/xep0077-register.test.ts',
   'http.max_header': THERE,
   'http.header_timeout': THERE,
