@@ -21,10 +21,13 @@ create table entry (
   direction smallint not null, -- 0 sent, 1 received
   archived smallint not null,
   wanted smallint not null,
+  contact int not null, -- stands for the peer's bare address, see inbox/contact-key.ts
   peer text not null check (octet_length(peer) <= 3071),
   payload bytea not null,
   primary key (account_id, id)
 );
+-- One conversation of an archive, in order.
+create index entry_contact on entry (account_id, contact, id) where archived = 1;
 
 create function remove_entries() returns trigger language plpgsql as $$
 begin

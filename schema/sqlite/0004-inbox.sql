@@ -19,10 +19,13 @@ create table entry (
   direction integer not null, -- 0 sent, 1 received
   archived integer not null,
   wanted integer not null,
+  contact integer not null, -- stands for the peer's bare address, see inbox/contact-key.ts
   peer text not null check (octet_length(peer) <= 3071),
   payload blob not null,
   primary key (account_id, id)
 ) strict; -- with rowid: a batch for many accounts fills pages in turn instead of touching one per account
+-- One conversation of an archive, in order.
+create index entry_contact on entry (account_id, contact, id) where archived = 1;
 
 create trigger log_removed after delete on log begin
   delete from entry where account_id = old.account_id;

@@ -1,4 +1,6 @@
+import { contactKey } from '../inbox/contact-key.ts'
 import type { Batch, NewEntry } from '../inbox/store.ts'
+import { bareOf, type Jid } from '../xmpp/jid.ts'
 import { join, type Range, rangesOf } from './ranges.ts'
 
 /** What a batch does to one account's log. */
@@ -13,6 +15,8 @@ export interface PlannedLog {
 /** An entry to be kept: its id is `back` below its log's new head. */
 export interface PlannedEntry extends Omit<NewEntry, 'payload' | 'stream' | 'number' | 'floor'> {
   readonly back: number
+  /** Stands for the peer's bare address. */
+  readonly contact: number
   /** Where its payload lies in `PlannedBatch.payloads`. */
   readonly start: number
   readonly size: number
@@ -106,7 +110,8 @@ function planEntries(entries: readonly NewEntry[], logs: readonly PlannedLog[]) 
     const back = (left.get(account) ?? 0) - 1
     left.set(account, back)
     if (!isKept(entry)) continue
-    kept.push({ account, back, direction, archived, wanted, peer, at, start, size: payload.length })
+    const contact = contactKey(bareOf(peer as Jid))
+    kept.push({ account, back, contact, direction, archived, wanted, peer, at, start, size: payload.length })
     payloads.push(payload)
     start += payload.length
   }

@@ -63,11 +63,11 @@ with head as (
   delete from entry e using head h, unnest($18::bigint[], $19::bigint[], $20::bigint[]) as t (account, first, last)
   where h.account_id = t.account and e.account_id = t.account and e.id between t.first and t.last and e.archived = 0
 ), kept as (
-  insert into entry (account_id, id, at, direction, archived, wanted, peer, payload)
-  select h.account_id, h.head - n.back, n.at, n.marks & 1, n.marks >> 1 & 1, n.marks >> 2 & 1, n.peer,
+  insert into entry (account_id, id, at, direction, archived, wanted, contact, peer, payload)
+  select h.account_id, h.head - n.back, n.at, n.marks & 1, n.marks >> 1 & 1, n.marks >> 2 & 1, n.contact, n.peer,
     substring($14::bytea from n.start for n.size)
-  from unnest($8::bigint[], $9::bigint[], $10::bigint[], $11::smallint[], $12::text[], $13::int[], $15::int[])
-    as n (account, back, at, marks, peer, start, size)
+  from unnest($8::bigint[], $9::bigint[], $10::bigint[], $11::smallint[], $12::text[], $13::int[], $15::int[], $21::int[])
+    as n (account, back, at, marks, peer, start, size, contact)
   join head h on h.account_id = n.account
 ), settled as (
   insert into stream_mark as m (stream, covered, at)
@@ -125,6 +125,7 @@ function paramsOf({ id, first, at, logs, entries, payloads, marks }: PlannedBatc
     numbers(logs.flatMap(({ account, taken }) => taken.map(() => account))),
     numbers(logs.flatMap(({ taken }) => taken.map(([from]) => from))),
     numbers(logs.flatMap(({ taken }) => taken.map(([, to]) => to))),
+    numbers(entries.map((entry) => entry.contact)),
   ]
 }
 
