@@ -147,6 +147,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     inbox,
     bus,
     rosters: rosterStore,
+    archives: () => false,
     log: logs.part({ part: 'router' }),
   })
   router = line
@@ -267,6 +268,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
         idleMs: limits.stream.idle_timeout,
         answerMs: limits.stream.answer_timeout,
         unacknowledged: limits.session.unacknowledged,
+        unacknowledgedBytes: limits.session.unacknowledged_bytes,
         perAccount: limits.session.per_account,
       },
       log: c2sLog,

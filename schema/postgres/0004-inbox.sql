@@ -6,9 +6,14 @@
 create table log (
   account_id bigint primary key references account on delete cascade,
   head bigint not null,
+  last bigint not null, -- the newest wanted entry; 0: there was none
+  prior bigint not null, -- what `last` was before the batch that moved it: sessions tell by it whether they missed an entry
   cursor bigint not null,
-  gaps int8multirange not null
+  gaps int8multirange not null,
+  lingers bigint -- the oldest entry that was taken but is still to be read by some session; null: there is none
 ) with (fillfactor = 70); -- rewritten with each batch: room for the new row beside the old one
+
+create index log_lingers on log (account_id) where lingers is not null;
 
 -- Ids are per account and microseconds since the epoch or a little more. When the archive comes, this becomes
 -- `partition by range (id)`: the primary key serves as it is, and a month goes by dropping its partition.
@@ -36,11 +41,11 @@ begin
 end $$;
 create trigger log_removed after delete on log for each row execute function remove_entries();
 
--- Batches that were committed, with the heads they gave (`account:head,…`): a batch whose COMMIT was not answered is tried again.
+-- Batches that were committed, with what they gave (`account:head:prior,…`): a batch whose COMMIT was not answered is tried again.
 create table batch (
   id bytea primary key check (length(id) = 16),
   at bigint not null,
-  heads text not null
+  logs text not null
 );
 create index batch_at on batch (at);
 
@@ -50,3 +55,12 @@ create table stream_mark (
   covered int8multirange not null,
   at bigint not null
 ) with (fillfactor = 70);
+
+-- Per device of an account whose policy is every-device: all entries up to the cursor were taken by it.
+create table device_cursor (
+  account_id bigint not null references account on delete cascade,
+  device text not null check (octet_length(device) <= 1023),
+  cursor bigint not null,
+  seen_at bigint not null,
+  primary key (account_id, device)
+);

@@ -16,13 +16,18 @@ const ASK_AFTER_ENABLED_MS = 250
 const ENTRIES_AFTER_ENABLED_MS = 40
 const ASK = Buffer.from(`<r xmlns='${NS_SM}'/>`)
 
+/** An entry of the account's log that this node knows by its id alone. */
+export interface StoredSent {
+  readonly id: number
+  readonly isArchived: boolean
+}
 /** What was sent and is not known to have arrived. */
 export interface Sent {
   readonly stanza: Stanza
-  /** It is an entry of the account's inbox, known here as a live entry or by its id alone. */
-  readonly entry: Entry | undefined
-  readonly id: number | undefined
+  /** Set where it is an entry of the account's inbox: as this node's own, or as it was read from the log or told by another node. */
+  readonly entry: Entry | StoredSent | undefined
 }
+export const isOwn = (entry: Entry | StoredSent): entry is Entry => 'state' in entry
 
 /**
  * What a session has sent and its device has not confirmed. With XEP-0198 that is every stanza, asked about by <r/>; without,
@@ -34,6 +39,7 @@ export class Outbox {
   readonly #sent = new AckQueue<Sent>()
   /** Entries that were sent before counting began. */
   #early: readonly Sent[] = NONE
+  #bytes = 0
   #isCounting = false
   #wantsAnswer = false
   /** Since when our <r/> or ping is unanswered; 0: none is. */
@@ -46,10 +52,17 @@ export class Outbox {
   /** `take` is called with each item that the device has confirmed. */
   constructor(jid: FullJid, take: (sent: Sent) => void) {
     this.#jid = jid
-    this.#take = take
+    this.#take = (sent) => {
+      this.#bytes -= sent.stanza.content.length
+      take(sent)
+    }
   }
   get length(): number {
     return this.#sent.length
+  }
+  /** Of what is kept here. */
+  get bytes(): number {
+    return this.#bytes
   }
   /** Ms of the wheel's clock since which our question is unanswered; 0: none is. */
   get askedAt(): number {
@@ -66,16 +79,16 @@ export class Outbox {
     yield* this.#sent
   }
   has(id: number): boolean {
-    for (const sent of this) if ((sent.entry?.id ?? sent.id) === id) return true
+    for (const { entry } of this) if (entry?.id === id) return true
     return false
   }
 
   /** Notes what is being sent. */
-  add(stanza: Stanza, entry: Entry | undefined, id: number | undefined): void {
-    const isEntry = entry !== undefined || id !== undefined
-    if (!isEntry && !this.#isCounting) return
-    this.#sent.push({ stanza, entry, id })
-    if (isEntry || this.#sent.length >= ASK_AFTER) this.#wantsAnswer = true
+  add(stanza: Stanza, entry: Entry | StoredSent | undefined): void {
+    if (entry === undefined && !this.#isCounting) return
+    this.#sent.push({ stanza, entry })
+    this.#bytes += stanza.content.length
+    if (entry !== undefined || this.#sent.length >= ASK_AFTER) this.#wantsAnswer = true
   }
   /** The question goes out with the next write. */
   wonder(): void {
@@ -145,6 +158,7 @@ export class Outbox {
   detach(): readonly Sent[] {
     const early = this.#early
     this.#early = NONE
+    for (const { stanza } of early) this.#bytes -= stanza.content.length
     this.#askedAt = 0
     return early
   }

@@ -37,5 +37,6 @@ export interface SessionLimits {
   readonly answerMs: number
   /** Stanzas sent and not acknowledged above which a session counts as slow. */
   readonly unacknowledged: number
+  readonly unacknowledgedBytes: number
   readonly perAccount: number
 }

@@ -2,28 +2,24 @@ import { randomBytes } from 'node:crypto'
 import type { NonzaHandler } from '../contract/handler.ts'
 import type { SessionFlag } from '../contract/session.ts'
 import type { Entry } from '../inbox/entry.ts'
-import { Follower, type FollowPort, PAGE } from '../inbox/follow.ts'
-import type { StoredEntry } from '../inbox/store.ts'
+import type { FollowState } from '../inbox/follow.ts'
 import type { RegisteredSession } from '../presence/registry.ts'
-import type { LocalSession } from '../router/local.ts'
+import type { LocalSession, Pushed } from '../router/local.ts'
 import { SettledPrefix } from '../stream/progress.ts'
 import type { Stream, StreamHandler } from '../stream/stream.ts'
 import { el } from '../xmpp/element.ts'
-import { type BareJid, bareOf, type Domain, domainOf, type FullJid, isFull } from '../xmpp/jid.ts'
+import { type BareJid, bareOf, type Domain, domainOf, type FullJid } from '../xmpp/jid.ts'
 import { NS_CLIENT, NS_SM } from '../xmpp/ns.ts'
 import { errorReply, type Iq, type Message, type Presence, type Stanza } from '../xmpp/stanza.ts'
 import { StanzaError } from '../xmpp/stanza-error.ts'
 import { type StreamCondition, StreamError } from '../xmpp/stream-error.ts'
 import type { RawElement } from '../xmpp/tokenizer.ts'
-import { Outbox, type Sent } from './outbox.ts'
+import { LogReader, type ReaderPort } from './log-reader.ts'
+import { isOwn, Outbox, type Sent, type StoredSent } from './outbox.ts'
 import type { SessionParts } from './parts.ts'
-import { readStored } from './stored.ts'
 
 /** Stanzas of a client that may be unsettled before its socket is read no further. */
 const MAX_PENDING = 1_024
-/** Stanzas that wait for a session to have read its log. */
-const MAX_LATER = 5_000
-const RETRY_READ_MS = 1_000
 /** The client is told at most this much later than it could be, when it closes while something is unsettled. */
 const LEAVE_MS = 3_000
 const NO_FLAGS: ReadonlySet<SessionFlag> = new Set()
@@ -32,7 +28,7 @@ const NO_FLAGS: ReadonlySet<SessionFlag> = new Set()
  * A bound resource (RFC 6120 §7): counts, acknowledges and resumes (XEP-0198), takes entries of its account's inbox and tells
  * the inbox when the device has them. It lives on one stream after the other; between two it is detached.
  */
-export class ClientSession implements LocalSession, StreamHandler, FollowPort {
+export class ClientSession implements LocalSession, StreamHandler, ReaderPort {
   readonly jid: FullJid
   readonly account: BareJid
   readonly accountId: number
@@ -43,7 +39,7 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
   /** XEP-0198: names the counted stream; also its resumption id. */
   stream: Uint8Array | undefined
   readonly #parts: SessionParts
-  readonly #follower: Follower
+  readonly #log: LogReader
   readonly #outbox: Outbox
   readonly #progress = new SettledPrefix()
   #wire: Stream | undefined
@@ -56,12 +52,8 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
   #wakeAt = Number.POSITIVE_INFINITY
   #isHeard = true
   #isHeld = false
-  /** An entry for this session alone came while it was slow. */
-  #missed = false
   #leaving: { readonly until: number } | undefined
   #isOver = false
-  /** What came from others while older entries are still being read from the log. */
-  #later: Stanza[] | undefined
 
   constructor(parts: SessionParts, wire: Stream, jid: FullJid, accountId: number) {
     this.#parts = parts
@@ -71,7 +63,7 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
     this.accountId = accountId
     this.node = parts.node
     this.ip = wire.ip
-    this.#follower = new Follower(this)
+    this.#log = new LogReader(parts, this)
     this.#outbox = new Outbox(jid, (sent) => this.#take(sent))
     this.#watch(wire, parts.limits.idleMs)
     parts.registry.put(this.#registered)
@@ -94,18 +86,7 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
     const connection = this.#wire?.connection
     // Messages wait in the log for whoever is slow; all else has no place but memory.
     if (connection?.isOverfull === true) connection.destroy()
-    const { state } = this.#follower
-    if (
-      (state === 'reading' || state === 'stalled') &&
-      bareOf(stanza.from) !== this.account &&
-      stanza.from !== this.domain
-    ) {
-      this.#later ??= []
-      if (this.#later.length < MAX_LATER) this.#later.push(stanza)
-      else this.#lost(stanza)
-      return
-    }
-    this.#write(stanza, undefined, undefined)
+    if (!this.#log.hasToWait(stanza)) this.write(stanza, undefined)
   }
   flag(name: SessionFlag, on: boolean): void {
     if (this.flags.has(name) === on) return
@@ -119,8 +100,8 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
     this.priority = priority
     this.#presence = presence
     this.#register()
-    if (priority !== undefined && priority >= 0 && this.#wire !== undefined) this.#follower.start()
-    else this.#stopFollowing()
+    if (priority !== undefined && priority >= 0 && this.#wire !== undefined) this.#log.start()
+    else this.#log.stop()
   }
   end(condition: StreamCondition, text: string): void {
     this.#resumable = false
@@ -129,35 +110,22 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
   }
 
   accepts(message: Message): boolean {
-    if (this.#wire === undefined || this.#isOver) return false
-    if (this.#isSlow) {
-      this.#follower.full()
-      if (message.to === this.jid) this.#missed = true
-      return false
-    }
-    const { state } = this.#follower
-    return state === 'following' || (state === 'idle' && message.to === this.jid)
+    return !this.#isOver && this.#log.accepts(message)
   }
   give(entry: Entry): void {
-    this.#write(entry.stanza, entry, undefined)
+    this.write(entry.stanza, entry)
   }
-  push(entry: Entry, message: Message): void {
-    if (this.#isOver || entry.takers.includes(this)) return
-    if (this.#mayPush(entry.id as number, message)) this.#write(message, entry, undefined)
+  push(pushed: Pushed, isFor: boolean): void {
+    const { id, prev, message, entry, isArchived } = pushed
+    // Whoever was given it ahead of its commit is told by `entryKept`.
+    if (this.#isOver || entry?.takers.includes(this)) return
+    if (this.#log.pushed(id, prev, message, isFor)) this.write(message, entry ?? { id, isArchived })
   }
-  pushStored(id: number, message: Message): void {
-    if (!this.#isOver && this.#mayPush(id, message)) this.#write(message, undefined, id)
-  }
-  #mayPush(id: number, message: Message): boolean {
-    const isAccepted = this.accepts(message)
-    if (this.#follower.state === 'idle') return isAccepted
-    return this.#follower.pushed(id)
-  }
-  entryKept(entry: Entry): void {
-    this.#follower.passed(entry.id as number)
+  entryKept({ id, prev, stanza }: Entry): void {
+    this.#log.pushed(id as number, prev, stanza as Message, false)
   }
   rewind(position: number): void {
-    this.#follower.rewind(position)
+    this.#log.rewind(position)
   }
 
   // What the inbox asks of the session as a sender.
@@ -254,18 +222,33 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
 
   // What goes out.
 
-  #write(stanza: Stanza, entry: Entry | undefined, id: number | undefined): void {
+  write(stanza: Stanza, entry: Entry | StoredSent | undefined): void {
     if (this.#isOver) return
-    this.#outbox.add(stanza, entry, id)
+    const outbox = this.#outbox
+    outbox.add(stanza, entry)
+    const { unacknowledged, unacknowledgedBytes } = this.#parts.limits
     // Entries stop at half of that; who confirms nothing of the rest either is ended.
-    if (this.#outbox.length > this.#parts.limits.unacknowledged * 2) {
+    if (outbox.length > unacknowledged * 2 || outbox.bytes > unacknowledgedBytes * 2) {
       this.end('resource-constraint', 'Too much is unacknowledged.')
       return
     }
     this.#wire?.send(stanza.bytes)
   }
-  get #isSlow(): boolean {
-    return this.#wire?.connection.isSlow === true || this.#outbox.length >= this.#parts.limits.unacknowledged
+  get isConnected(): boolean {
+    return this.#wire !== undefined
+  }
+  get isSlow(): boolean {
+    const { unacknowledged, unacknowledgedBytes } = this.#parts.limits
+    const outbox = this.#outbox
+    return (
+      this.#wire?.connection.isSlow === true || outbox.length >= unacknowledged || outbox.bytes >= unacknowledgedBytes
+    )
+  }
+  get entriesWaitMs(): number {
+    return this.#wire === undefined ? 0 : this.#outbox.entriesWaitMs(this.#wire.now())
+  }
+  hasSent(id: number): boolean {
+    return this.#outbox.has(id)
   }
   turn(): void {
     const wire = this.#wire
@@ -294,15 +277,29 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
     if (this.#outbox.wantsAnswer) this.#wire?.connection.touch()
     this.drained()
   }
-  #take({ entry, id }: Sent): void {
-    if (entry !== undefined) this.#parts.inbox.taken(entry)
-    else if (id !== undefined) this.#parts.inbox.takenStored(this.accountId, id)
+  #take({ entry }: Sent): void {
+    if (entry === undefined) return
+    const { inbox } = this.#parts
+    if (isOwn(entry)) inbox.taken(entry, !entry.isArchived && this.#othersRead())
+    else inbox.takenStored(this.accountId, entry.id, !entry.isArchived && this.#othersRead())
+  }
+  /** True when another session of the account is there and has not read all of its log. */
+  #othersRead(): boolean {
+    const sessions = this.#parts.registry.of(this.account)
+    if (sessions instanceof Promise) return true
+    return sessions.some((s) => s.jid !== this.jid && isBehind(s))
+  }
+  followed(state: FollowState): void {
+    this.flag('following', state === 'following')
+    if (state === 'following') this.#lookWhatLingers()
+  }
+  /** What was kept for those who had still to read it goes when all have. */
+  #lookWhatLingers(): void {
+    const sessions = this.#parts.registry.of(this.account)
+    if (!(sessions instanceof Promise) && !sessions.some(isBehind)) this.#parts.inbox.passed(this.accountId)
   }
   drained(): void {
-    if (this.#isSlow) return
-    if (this.#follower.state === 'stalled') this.#follower.drained()
-    else if (this.#missed) this.#fetchOwn()
-    this.#missed = false
+    if (!this.isSlow) this.#log.drained()
   }
   elapsed(now: number): void {
     const wire = this.#wire
@@ -321,55 +318,6 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
     this.#isHeard = false
     if (this.#leaving !== undefined || this.#outbox.wantsAnswer) wire.connection.touch()
     this.#watch(wire, askedAt === 0 ? idleMs : askedAt + answerMs - now)
-  }
-
-  // The log of the account.
-
-  read(after: number, reading: number): void {
-    this.#page(after)
-      .then(({ entries, head }) => this.#follower.page(reading, entries, head))
-      .catch((error: unknown) => {
-        this.#parts.log.warn({ err: error }, 'inbox could not be read')
-        setTimeout(() => this.#follower.retry(reading), RETRY_READ_MS).unref()
-      })
-  }
-  async #page(after: number): Promise<{ readonly entries: readonly StoredEntry[]; readonly head: number }> {
-    await this.#parts.line.settled(this.account, this.accountId)
-    const page = await this.#parts.inbox.page(this.accountId, after, PAGE)
-    const wait = this.#wire === undefined ? 0 : this.#outbox.entriesWaitMs(this.#wire.now())
-    if (wait > 0 && page.entries.length > 0) await new Promise((resolve) => setTimeout(resolve, wait))
-    return page
-  }
-  /** FollowPort's: a stored entry. */
-  giveStored(entry: StoredEntry): boolean {
-    if (this.#isSlow) return false
-    if (this.#outbox.has(entry.id)) return true
-    let message: Message
-    try {
-      message = readStored(entry, this.domain)
-    } catch (error) {
-      this.#parts.log.error({ err: error, id: entry.id }, 'stored entry cannot be read')
-      return true
-    }
-    // For another resource that is there to take it.
-    const { to } = message
-    if (to !== undefined && isFull(to) && to !== this.jid && this.#isConnected(to)) return true
-    this.#write(message, undefined, entry.id)
-    return true
-  }
-  #isConnected(jid: FullJid): boolean {
-    const sessions = this.#parts.registry.of(this.account)
-    if (sessions instanceof Promise) return this.#parts.sessions.get(jid) !== undefined
-    return sessions.some((s) => s.jid === jid)
-  }
-  caughtUp(): void {
-    const later = this.#later
-    this.#later = undefined
-    for (const stanza of later ?? []) this.#write(stanza, undefined, undefined)
-  }
-  #stopFollowing(): void {
-    this.#follower.stop()
-    this.caughtUp()
   }
 
   // Its end, and its return.
@@ -392,7 +340,7 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
       this.#finish()
       return
     }
-    this.#stopFollowing()
+    this.#log.pause()
     this.#untaken(this.#outbox.detach())
     // What only memory holds of it must not wait for a device that may never come back.
     this.#parts.inbox.commitHeld(this.accountId)
@@ -435,18 +383,8 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
     )
     this.#outbox.resend(wire)
     wire.connection.touch()
-    if (this.priority !== undefined && this.priority >= 0) this.#follower.start()
-    else this.#fetchOwn()
-  }
-  /** A session that does not follow the log still gets what is for it alone: here, what came while it could not be given it. */
-  #fetchOwn(): void {
-    this.#page(0)
-      .then(({ entries }) => {
-        if (this.#isOver || this.#wire === undefined || this.#follower.state !== 'idle') return
-        const own = entries.filter((entry) => readStored(entry, this.domain).to === this.jid)
-        for (const entry of own) this.giveStored(entry)
-      })
-      .catch((error: unknown) => this.#parts.log.warn({ err: error }, 'inbox could not be read'))
+    if (this.priority !== undefined && this.priority >= 0) this.#log.start()
+    else this.#log.fetchOwn()
   }
   /** True when nothing that the client has sent is open. */
   get isSettled(): boolean {
@@ -465,15 +403,14 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
   #finish(): void {
     if (this.#isOver) return
     this.#isOver = true
-    this.#follower.stop()
     this.#parts.sessions.remove(this)
     const wasAvailable = this.priority !== undefined
     void this.#parts.presence.sessionEnded(this)
     this.priority = undefined
     this.#untaken(this.#outbox)
-    for (const stanza of this.#later ?? []) this.#lost(stanza)
-    this.#later = undefined
+    this.#log.end()
     this.#unregister()
+    this.#lookWhatLingers()
     this.#parts.log.info({ session: this.#parts.tagOf(this.jid), wasAvailable }, 'session ended')
   }
   /** Others ask this node about the account only as long as it is registered here, so what it has taken is saved first. */
@@ -494,17 +431,20 @@ export class ClientSession implements LocalSession, StreamHandler, FollowPort {
   #untaken(open: Iterable<Sent>): void {
     let position = Number.POSITIVE_INFINITY
     let isHeld = false
-    for (const { stanza, entry, id } of open) {
-      if (entry?.state === 'held') isHeld = true
-      const kept = id ?? (entry?.state === 'kept' ? entry.id : undefined)
-      if (kept !== undefined && kept < position) position = kept
-      if (entry === undefined && id === undefined && this.#isOver) this.#lost(stanza)
+    for (const { stanza, entry } of open) {
+      if (entry === undefined) {
+        if (this.#isOver) this.lost(stanza)
+      } else if (isOwn(entry) && entry.state === 'held') {
+        isHeld = true
+      } else if (entry.id !== undefined && entry.id < position && !(isOwn(entry) && entry.state === 'taken')) {
+        position = entry.id
+      }
     }
     if (isHeld) this.#parts.inbox.commitHeld(this.accountId)
     if (position !== Number.POSITIVE_INFINITY) this.#parts.line.rewind(this.account, position - 1)
   }
   /** RFC 6121 §8.5.3.2: whoever asked a resource that is gone is told. */
-  #lost(stanza: Stanza): void {
+  lost(stanza: Stanza): void {
     if (stanza.kind !== 'iq' || (stanza.type !== 'get' && stanza.type !== 'set') || stanza.from === this.domain) return
     this.#parts.line.submit(errorReply(stanza as Iq, new StanzaError('service-unavailable'), this.jid))
   }
@@ -526,4 +466,9 @@ export function readCount(h: string | undefined): number {
   if (h === undefined || !/^\d{1,10}$/.test(h) || Number(h) >= 2 ** 32)
     throw new StreamError('invalid-xml', 'h must be a number.')
   return Number(h)
+}
+
+/** True when the session is to get entries and has not yet read all of the log. */
+function isBehind({ priority, flags }: RegisteredSession): boolean {
+  return priority !== undefined && priority >= 0 && !flags.has('following')
 }

@@ -81,6 +81,7 @@ export const limits = z
         per_account: count().default(20).describe('Resources of one account, detached ones included.'),
         resume_time: duration().prefault('10m').describe('How long a lost session may be resumed (XEP-0198).'),
         unacknowledged: count().default(2_000).describe('Stanzas kept for a session that does not acknowledge.'),
+        unacknowledged_bytes: size().prefault('8MiB').describe('Their bytes.'),
         directed_presence: count().default(1_000).describe('Addresses one session may send directed presence to.'),
       })
       .prefault({})

@@ -20,10 +20,32 @@ export interface Sender {
   refused(number: number, stanza: Stanza): void
 }
 
+/** A message that becomes an entry of an account's inbox. */
+export interface NewMessage {
+  /** `Account.id` of the recipient. */
+  readonly account: number
+  readonly stanza: Stanza
+  readonly sender: Sender | undefined
+  /** The stanza's number on the sender's stream. */
+  readonly number: number
+  /** It stays in the recipient's archive when it was taken. */
+  readonly isArchived: boolean
+  /** `Account.id` of the sender in whose archive it is too. */
+  readonly sentBy: number | undefined
+}
+
 /** A session of this node that was given an entry and may take it. */
 export interface Taker {
   /** The entry it has got its id, or was taken by another. */
   entryKept(entry: Entry): void
+}
+
+/** The same message in its sender's own log. */
+export interface SentCopy {
+  /** `Account.id` of the sender. */
+  readonly account: number
+  /** In the sender's log, once kept. */
+  id: number | undefined
 }
 
 /** A message of an account's inbox while this node has to do with it. */
@@ -31,7 +53,11 @@ export class Entry {
   state: EntryState = 'committing'
   /** In the account's log, once kept. */
   id: number | undefined
+  /** The wanted entry before it, see `Placed`. */
+  prev = 0
   readonly account: number
+  readonly isArchived: boolean
+  readonly sent: SentCopy | undefined
   readonly sender: Sender | undefined
   readonly number: number
   /** Ms since the epoch. */
@@ -42,21 +68,29 @@ export class Entry {
   readonly takers: Taker[]
   /** What must not overtake it, in order. */
   followers: (() => void)[] | undefined
+  #safe: (() => void)[] | undefined
   readonly stanza: Stanza
 
-  constructor(
-    account: number,
-    stanza: Stanza,
-    sender: Sender | undefined,
-    number: number,
-    at: number,
-    takers: Taker[],
-  ) {
-    this.account = account
-    this.stanza = stanza
-    this.sender = sender
-    this.number = number
+  constructor(message: NewMessage, at: number, takers: Taker[]) {
+    this.account = message.account
+    this.stanza = message.stanza
+    this.sender = message.sender
+    this.number = message.number
+    this.isArchived = message.isArchived
+    this.sent = message.sentBy === undefined ? undefined : { account: message.sentBy, id: undefined }
     this.at = at
     this.takers = takers
+  }
+
+  /** Runs `then` when the entry is committed or taken; never when it is refused. */
+  whenSafe(then: () => void): void {
+    this.#safe ??= []
+    this.#safe.push(then)
+  }
+  /** Called by the inbox, once. */
+  becameSafe(): void {
+    const waiting = this.#safe
+    this.#safe = undefined
+    for (const then of waiting ?? []) then()
   }
 }

@@ -5,55 +5,77 @@ export const PAGE = 100
 
 /** What a follower needs of its session. */
 export interface FollowPort {
-  /** Reads the open entries above `after`; `page` is called with them, with the same `reading`. */
-  read(after: number, reading: number): void
-  /** Sends a stored entry, unless this session has it already; false when the out-queue is full and it was not sent. */
+  /**
+   * Reads the log above `after`, see `InboxStore.read`; `page` is called with what was found and the same `reading`. `after`
+   * Infinity: only the log's last entry is asked for.
+   */
+  read(after: number, since: number | undefined, reading: number): void
+  /** Sends a stored entry, unless this session has it already or it is not for it; false when the out-queue is full and it was not sent. */
   giveStored(entry: StoredEntry): boolean
-  /** The session has met the head of the log and is now pushed to. */
-  caughtUp(): void
+  /** The state has changed. */
+  moved(state: FollowState): void
 }
+export type FollowState = 'idle' | 'reading' | 'stalled' | 'following'
 
 /**
  * A session's place in its account's log (DESIGN.md section 5): `idle` while not available, `reading` the log from its position,
- * `stalled` while its out-queue is full, `following` once it has met the head. No entry is skipped and none given twice, however
- * pushes and pages interleave: what is pushed while not following only raises `known`, and a page ends the reading only when it
- * was read at or after `known`.
+ * `stalled` while its out-queue is full, `following` once it has met the last entry.
+ *
+ * Every entry tells which one was before it, so a follower sees that it missed one (another node's, a lost doorbell) and reads
+ * the log again from where it was. What was committed while the session was there reaches it also when a sibling took it
+ * meanwhile; what is older only while it is open.
  */
 export class Follower {
-  #state: 'idle' | 'reading' | 'stalled' | 'following' = 'idle'
-  /** All entries at or below it were given to this session, or were not open when it read past them. */
+  #state: FollowState = 'idle'
+  /** All wanted entries up to it were dealt with. */
   #position = 0
+  /** Entries up to it concern the session only while they are open; undefined until the log was read for the first time. */
+  #since: number | undefined
+  /** The newest entry told while not following: reading ends only beyond it. */
   #known = 0
-  /** Head of the log when it was read last: a page has dealt with all up to it. */
-  #readTo = 0
   #reading = 0
   readonly #port: FollowPort
 
   constructor(port: FollowPort) {
     this.#port = port
   }
-  get state(): 'idle' | 'reading' | 'stalled' | 'following' {
+  get state(): FollowState {
     return this.#state
   }
   get position(): number {
     return this.#position
   }
 
-  /** idle → reading */
-  start(): void {
-    if (this.#state === 'idle') this.#read()
+  /** idle → reading. `from`: a position that the session's device had before. */
+  start(from?: number): void {
+    if (this.#state !== 'idle') return
+    if (from !== undefined && this.#since === undefined) {
+      this.#position = from
+      this.#since = from
+    }
+    this.#read()
   }
-  /** any → idle */
-  stop(): void {
-    this.#leave()
-    this.#state = 'idle'
+  /** idle → reading, and nothing that was there before is given. */
+  startAtEnd(): void {
+    if (this.#state !== 'idle') return
+    this.#move('reading')
+    this.#port.read(Number.POSITIVE_INFINITY, undefined, ++this.#reading)
+  }
+  /** any → idle; the position is kept: the session may come back. */
+  pause(): void {
     this.#reading++
+    this.#move('idle')
+  }
+  /** any → idle: the next start is a new beginning. */
+  stop(): void {
+    this.pause()
+    this.#position = 0
+    this.#since = undefined
+    this.#known = 0
   }
   /** following → stalled: the out-queue is full. */
   full(): void {
-    if (this.#state !== 'following') return
-    this.#leave()
-    this.#state = 'stalled'
+    if (this.#state === 'following') this.#move('stalled')
   }
   /** stalled → reading */
   drained(): void {
@@ -61,61 +83,62 @@ export class Follower {
   }
   /** Entries above `position` may be open again that this session has passed: any but idle → reading. */
   rewind(position: number): void {
-    this.#leave()
-    if (position < this.#position) this.#position = position
+    if (position >= this.#position) return
+    if (this.#since !== undefined && this.#since < this.#position) this.#since = this.#position
+    this.#position = position
     if (this.#state === 'reading' || this.#state === 'following') this.#read()
   }
-  /** Following: an entry was just committed; true when it is to be sent to this session now. */
-  pushed(id: number): boolean {
+  /** An entry was committed, `prev` was the one before; true when it is to be sent to this session now. */
+  pushed(id: number, prev: number): boolean {
     if (this.#state === 'following') {
-      // Each entry is pushed once. One of another node may come after a later one of this node; a sender's own keep their order.
-      if (id <= this.#readTo) return false
-      if (id > this.#position) this.#position = id
-      return true
+      if (id <= this.#position) return false
+      if (prev <= this.#position) {
+        this.#position = id
+        return true
+      }
+      this.#known = id
+      this.#read()
+      return false
     }
     if (id > this.#known) this.#known = id
     return false
   }
-  /** An entry that the session already has got its id. */
-  passed(id: number): void {
-    if (this.#state === 'following' && id > this.#position) this.#position = id
-    else if (id > this.#known) this.#known = id
+  /** The log's last entry as another source tells it: whoever is behind reads. */
+  told(last: number): void {
+    if (last <= this.#position) return
+    if (last > this.#known) this.#known = last
+    if (this.#state === 'following') this.#read()
   }
-  /** The answer to `read`. */
-  page(reading: number, entries: readonly StoredEntry[], head: number): void {
+  /** The answer to `read`: entries in order, and the log's last one. */
+  page(reading: number, entries: readonly StoredEntry[], last: number): void {
     if (this.#state !== 'reading' || reading !== this.#reading) return
+    this.#since ??= last
     for (const entry of entries) {
       if (!this.#port.giveStored(entry)) {
-        this.#state = 'stalled'
+        this.#move('stalled')
         return
       }
-      this.#position = entry.id
+      // It may have been given away meanwhile, by what giving led to.
+      if (reading !== this.#reading) return
+      if (entry.id > this.#position) this.#position = entry.id
     }
-    if (entries.length >= PAGE || this.#known > head) {
-      if (entries.length < PAGE && head > this.#position) this.#position = head
-      this.#read()
-      return
-    }
-    if (head > this.#position) this.#position = head
-    this.#readTo = head
-    this.#state = 'following'
-    this.#port.caughtUp()
+    const isWhole = entries.length < PAGE
+    if (isWhole && last > this.#position) this.#position = last
+    if (isWhole && this.#known <= last) this.#move('following')
+    else this.#read()
   }
-  /** The log could not be read now; the session asks again. */
-  failed(reading: number): boolean {
-    return this.#state === 'reading' && reading === this.#reading
-  }
+  /** The log could not be read; the session asks again after a while. */
   retry(reading: number): void {
-    if (this.failed(reading)) this.#read()
+    if (this.#state === 'reading' && reading === this.#reading) this.#read()
   }
 
-  /** Pushes of other nodes may be missing below the last of ours: what comes next is read from where reading ended. */
-  #leave(): void {
-    if (this.#state === 'following' && this.#readTo < this.#position) this.#position = this.#readTo
-  }
   #read(): void {
-    this.#state = 'reading'
-    this.#reading++
-    this.#port.read(this.#position, this.#reading)
+    this.#move('reading')
+    this.#port.read(this.#position, this.#since, ++this.#reading)
+  }
+  #move(state: FollowState): void {
+    if (state === this.#state) return
+    this.#state = state
+    this.#port.moved(state)
   }
 }

@@ -1,24 +1,30 @@
 import { randomBytes } from 'node:crypto'
 import type { Logger } from 'pino'
-import type { Batch, InboxStore, NewEntry } from './store.ts'
+import type { Batch, InboxStore, NewEntry, Placed } from './store.ts'
 
-/** Entries of one batch at most; 16–64 is where a commit costs least per row, larger ones only under load. */
+/** Messages of one batch at most; 16–64 is where a commit costs least per row, larger ones only under load. */
 const MAX_BATCH = 128
-/** Entries and their bytes waiting for a batch above which new ones are refused: the database is away or far too slow. */
+/** Messages and their bytes waiting for a batch above which new ones are refused: the database is away or far too slow. */
 const MAX_WAITING = 20_000
 const MAX_WAITING_BYTES = 64 * 1024 * 1024
 /** Takes wait this long for an entry's batch to travel with. */
 const TAKES_MS = 50
 const RETRY_MS = [50, 100, 250, 500, 1_000, 2_000]
 
-/** An entry on its way to the store. */
+/** A message on its way to the store: one entry, or one in each of two logs, which are committed together or not at all. */
 export interface Committing {
-  readonly entry: NewEntry
+  readonly entries: readonly NewEntry[]
+  /** Of their payloads. */
+  readonly bytes: number
   /** The floor is asked for when the batch is made up, so that it is as high as it can truly be. */
   readonly floor: () => number
-  kept(id: number): void
-  /** The store said no to this very entry. */
+  kept(places: readonly Placed[]): void
+  /** The store said no to this very message. */
   refused(cause: unknown): void
+}
+interface OpenTakes {
+  readonly ids: Set<number>
+  lingers: boolean
 }
 
 /** Says whether a failed commit may be retried as it is. */
@@ -38,7 +44,7 @@ export class GroupCommit {
   /** Batches begun so far, and who waits for the end of which. */
   #begun = 0
   #barriers: { readonly batch: number; readonly resolve: () => void }[] = []
-  #takes = new Map<number, Set<number>>()
+  #takes = new Map<number, OpenTakes>()
   /** Takes in the batch that is under way. */
   #saving: ReadonlyMap<number, unknown> = new Map()
   #running: Promise<void> | undefined
@@ -63,15 +69,19 @@ export class GroupCommit {
     const isFull = this.#waiting.length >= MAX_WAITING || this.#waitingBytes >= MAX_WAITING_BYTES
     if (isFull && !always) return false
     this.#waiting.push(committing)
-    this.#waitingBytes += committing.entry.payload.length
+    this.#waitingBytes += committing.bytes
     this.#start()
     return true
   }
-  /** Notes that a device took a kept entry; saved with the next batch, soon. */
-  take(account: number, id: number): void {
-    const ids = this.#takes.get(account)
-    if (ids) ids.add(id)
-    else this.#takes.set(account, new Set([id]))
+  /** Notes that a device took a kept entry; saved with the next batch, soon. See `Takes.lingers`. */
+  take(account: number, id: number, lingers: boolean): void {
+    const takes = this.#takes.get(account)
+    if (takes === undefined) {
+      this.#takes.set(account, { ids: new Set([id]), lingers })
+    } else {
+      takes.ids.add(id)
+      takes.lingers ||= lingers
+    }
     if (this.#running === undefined && this.#takesTimer === undefined) {
       this.#takesTimer = setTimeout(() => {
         this.#takesTimer = undefined
@@ -104,10 +114,10 @@ export class GroupCommit {
     while (this.#waiting.length > 0 || this.#takes.size > 0) {
       const members = this.#waiting.length <= MAX_BATCH ? this.#waiting : this.#waiting.slice(0, MAX_BATCH)
       this.#waiting = members === this.#waiting ? [] : this.#waiting.slice(MAX_BATCH)
-      const takes = [...this.#takes].map(([account, ids]) => ({ account, ids: [...ids] }))
+      const takes = [...this.#takes].map(([account, { ids, lingers }]) => ({ account, ids: [...ids], lingers }))
       this.#saving = this.#takes
       this.#takes = new Map()
-      for (const { entry } of members) this.#waitingBytes -= entry.payload.length
+      for (const { bytes } of members) this.#waitingBytes -= bytes
       this.#begun++
       await this.#commit(members, takes)
       this.#saving = new Map()
@@ -122,12 +132,12 @@ export class GroupCommit {
     for (const b of open) if (b.batch <= batch) b.resolve()
   }
   async #commit(members: readonly Committing[], takes: Batch['takes']): Promise<void> {
-    const entries = members.map((m) => ({ ...m.entry, floor: m.floor() }))
+    const entries = members.flatMap((m) => withFloor(m))
     const batch: Batch = { id: randomBytes(16), entries, takes }
-    let ids: readonly number[]
+    let places: readonly Placed[]
     for (let attempt = 0; ; attempt++) {
       try {
-        ids = await this.#store.commit(batch)
+        places = await this.#store.commit(batch)
         if (this.#isAway) this.#log.info('store answers again')
         this.#isAway = false
         break
@@ -142,7 +152,12 @@ export class GroupCommit {
         await new Promise((resolve) => setTimeout(resolve, ms))
       }
     }
-    for (const [i, member] of members.entries()) this.#tell(() => member.kept(ids[i] as number))
+    let at = 0
+    for (const member of members) {
+      const own = places.slice(at, at + member.entries.length)
+      at += own.length
+      this.#tell(() => member.kept(own))
+    }
   }
   /** What others do with the news must not stop the commits. */
   #tell(news: () => void): void {
@@ -173,4 +188,9 @@ export class GroupCommit {
     await this.#commit(members.slice(0, half), takes)
     await this.#commit(members.slice(half), [])
   }
+}
+
+/** Only the entry that bears the stream's name has a floor. */
+function withFloor({ entries, floor }: Committing): readonly NewEntry[] {
+  return entries.map((entry) => (entry.stream === undefined ? entry : { ...entry, floor: floor() }))
 }

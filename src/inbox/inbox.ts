@@ -1,17 +1,18 @@
 import type { Logger } from 'pino'
 import type { Timed, Wheel } from '../util/wheel.ts'
+import { bareOf } from '../xmpp/jid.ts'
 import type { Stanza } from '../xmpp/stanza.ts'
-import { Entry, type Sender, type Taker } from './entry.ts'
+import { Entry, type NewMessage, type SentCopy, type Taker } from './entry.ts'
 import { GroupCommit, type IsUnavailable } from './group-commit.ts'
 import type { Quota } from './quota.ts'
-import type { InboxStore, StoredEntry } from './store.ts'
+import type { InboxStore, NewEntry, Placed, StoredEntry } from './store.ts'
 
 /** An entry that nobody has taken is committed after this long; with the wheel's tick and the commit it stays under a second. */
 const HOLD_MS = 600
 
 /** What the inbox tells the line. */
 export interface InboxEvents {
-  /** Committed and still open: to be pushed to every following session that has not got it. */
+  /** Committed: all sessions of the account are told. */
   kept(entry: Entry): void
 }
 
@@ -36,6 +37,8 @@ export class Inbox implements Timed {
   readonly #events: InboxEvents
   readonly #quota: Quota
   readonly #lanes = new Map<number, Lane>()
+  /** Accounts of which entries linger by what was taken here. */
+  readonly #lingering = new Set<number>()
   /** Held entries by age; those taken meanwhile are passed over. */
   #oldest: Entry[] = []
   #oldestIndex = 0
@@ -68,11 +71,11 @@ export class Inbox implements Timed {
     return lane.held.size === 0 || isSame(lane.takers, takers)
   }
   /** A message that its takers are given at once. */
-  hold(account: number, stanza: Stanza, sender: Sender | undefined, number: number, takers: Taker[]): Entry {
-    const entry = new Entry(account, stanza, sender, number, Date.now(), takers)
+  hold(message: NewMessage, takers: Taker[]): Entry {
+    const entry = new Entry(message, Date.now(), takers)
     entry.state = 'held'
     entry.heldAt = this.#wheel.now()
-    const lane = this.#lane(account)
+    const lane = this.#lane(message.account)
     lane.held.add(entry)
     lane.takers = takers
     this.#oldest.push(entry)
@@ -80,12 +83,12 @@ export class Inbox implements Timed {
     return entry
   }
   /** A message that is committed first; `events.kept` follows. Undefined when the store is so far behind that it must be refused. */
-  keep(account: number, stanza: Stanza, sender: Sender | undefined, number: number): Entry | undefined {
-    const entry = new Entry(account, stanza, sender, number, Date.now(), [])
-    const lane = this.#lane(account)
+  keep(message: NewMessage): Entry | undefined {
+    const entry = new Entry(message, Date.now(), [])
+    const lane = this.#lane(message.account)
     this.#commitHeld(lane)
     if (!this.#add(entry, lane, false)) {
-      this.#sweep(account, lane)
+      this.#sweepLane(message.account, lane)
       return undefined
     }
     return entry
@@ -102,8 +105,8 @@ export class Inbox implements Timed {
     return false
   }
 
-  /** A device has it for good. */
-  taken(entry: Entry): void {
+  /** A device has it for good. `lingers`: another session of the account has still to read it. */
+  taken(entry: Entry, lingers: boolean): void {
     const was = entry.state
     if (was === 'taken' || was === 'refused') return
     entry.state = 'taken'
@@ -111,21 +114,28 @@ export class Inbox implements Timed {
       const lane = this.#lanes.get(entry.account)
       if (lane) {
         lane.held.delete(entry)
-        this.#sweep(entry.account, lane)
+        this.#sweepLane(entry.account, lane)
       }
     } else if (was === 'kept' && entry.id !== undefined) {
-      this.#take(entry.account, entry.id)
+      this.takenStored(entry.account, entry.id, lingers && !entry.isArchived)
     }
     // While it is committing, `kept` comes and takes it there.
-    if (was !== 'kept') entry.sender?.settled(entry.number)
+    if (was === 'kept') return
+    entry.sender?.settled(entry.number)
+    entry.becameSafe()
   }
   /** A stored entry that a session had read from the log was taken. */
-  takenStored(account: number, id: number): void {
-    this.#take(account, id)
-  }
-  #take(account: number, id: number): void {
-    this.#commit.take(account, id)
+  takenStored(account: number, id: number, lingers: boolean): void {
+    this.#commit.take(account, id, lingers)
     this.#quota.taken(account)
+    if (lingers) this.#lingering.add(account)
+  }
+  /** All sessions of the account have read what lingered: it goes. */
+  passed(account: number): void {
+    if (!this.#lingering.delete(account)) return
+    this.flushed(account)
+      .then(() => this.#store.sweep(account))
+      .catch(() => this.#lingering.add(account))
   }
   /** False when the account's inbox is full. */
   hasRoom(account: number): boolean {
@@ -137,15 +147,16 @@ export class Inbox implements Timed {
     if (lane !== undefined) this.#commitHeld(lane)
   }
 
-  /** Open entries above `after`, with all that this node knows of committed first. */
+  /** See `InboxStore.read`, with all that this node knows of committed first. */
   async page(
     account: number,
     after: number,
+    since: number | undefined,
     limit: number,
-  ): Promise<{ entries: readonly StoredEntry[]; head: number }> {
+  ): Promise<{ entries: readonly StoredEntry[]; last: number }> {
     this.commitHeld(account)
     await this.flushed(account)
-    return await this.#store.open(account, after, limit)
+    return await this.#store.read(account, Math.min(after, Number.MAX_SAFE_INTEGER), since, limit)
   }
   /** Settles when all entries and takes of the account that this node knows of are in the store. */
   async flushed(account: number): Promise<void> {
@@ -198,7 +209,7 @@ export class Inbox implements Timed {
     this.#lanes.set(account, lane)
     return lane
   }
-  #sweep(account: number, lane: Lane): void {
+  #sweepLane(account: number, lane: Lane): void {
     if (lane.committing === 0 && lane.held.size === 0) this.#lanes.delete(account)
   }
   #commitHeld(lane: Lane): void {
@@ -211,38 +222,27 @@ export class Inbox implements Timed {
     }
   }
   #add(entry: Entry, lane: Lane, always: boolean): boolean {
-    const { sender, stanza } = entry
+    const { account, isArchived, sender, sent, stanza } = entry
+    const payload = stanza.bytes
+    const received: NewEntry = {
+      account,
+      direction: 'received',
+      archived: isArchived,
+      wanted: true,
+      peer: stanza.from,
+      payload,
+      at: entry.at,
+      stream: sender?.stream,
+      number: sender?.counted(entry.number) ?? 0,
+      floor: 0,
+    }
+    const entries = sent === undefined ? [received] : [received, sentEntry(received, sent, stanza)]
     const isAdded = this.#commit.add(
       {
-        entry: {
-          account: entry.account,
-          direction: 'received',
-          archived: false,
-          wanted: true,
-          peer: stanza.from,
-          payload: stanza.bytes,
-          at: entry.at,
-          stream: sender?.stream,
-          number: sender?.counted(entry.number) ?? 0,
-          floor: 0,
-        },
+        entries,
+        bytes: payload.length * entries.length,
         floor: () => sender?.h ?? 0,
-        kept: (id) => {
-          entry.id = id
-          const wasTaken = entry.state === 'taken'
-          if (wasTaken) {
-            this.#take(entry.account, id)
-          } else {
-            entry.state = 'kept'
-            sender?.settled(entry.number)
-          }
-          try {
-            for (const taker of entry.takers) taker.entryKept(entry)
-            if (!wasTaken) this.#events.kept(entry)
-          } finally {
-            this.#done(entry, lane)
-          }
-        },
+        kept: (places) => this.#kept(entry, places, lane),
         refused: () => {
           try {
             if (entry.state !== 'taken') this.#refuse(entry)
@@ -259,6 +259,26 @@ export class Inbox implements Timed {
     lane.last = entry
     return true
   }
+  #kept(entry: Entry, [place, sentPlace]: readonly Placed[], lane: Lane): void {
+    if (place === undefined) throw new Error('a commit without a place')
+    entry.id = place.id
+    entry.prev = place.prev
+    if (entry.sent !== undefined) entry.sent.id = sentPlace?.id
+    const wasTaken = entry.state === 'taken'
+    if (wasTaken) {
+      this.takenStored(entry.account, place.id, false)
+    } else {
+      entry.state = 'kept'
+      entry.sender?.settled(entry.number)
+    }
+    try {
+      for (const taker of entry.takers) taker.entryKept(entry)
+      this.#events.kept(entry)
+      entry.becameSafe()
+    } finally {
+      this.#done(entry, lane)
+    }
+  }
   #refuse(entry: Entry): void {
     entry.state = 'refused'
     if (entry.sender) entry.sender.refused(entry.number, entry.stanza)
@@ -266,7 +286,7 @@ export class Inbox implements Timed {
   #done(entry: Entry, lane: Lane): void {
     lane.committing--
     if (lane.last === entry) lane.last = undefined
-    this.#sweep(entry.account, lane)
+    this.#sweepLane(entry.account, lane)
     const followers = entry.followers
     entry.followers = undefined
     if (followers) for (const then of followers) then()
@@ -277,4 +297,8 @@ function isSame(a: readonly Taker[], b: readonly Taker[]): boolean {
   if (a.length !== b.length) return false
   for (const [i, taker] of a.entries()) if (taker !== b[i]) return false
   return true
+}
+function sentEntry(received: NewEntry, { account }: SentCopy, stanza: Stanza): NewEntry {
+  const peer = stanza.to ?? bareOf(stanza.from)
+  return { ...received, account, direction: 'sent', archived: true, wanted: false, peer, stream: undefined, number: 0 }
 }

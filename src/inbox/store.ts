@@ -1,3 +1,5 @@
+import type { BareJid } from '../xmpp/jid.ts'
+
 /** One entry of an account's log, before the transaction gives it its id. */
 export interface NewEntry {
   /** `Account.id`. */
@@ -25,6 +27,22 @@ export interface StoredEntry extends Omit<NewEntry, 'stream' | 'number' | 'floor
 export interface Takes {
   readonly account: number
   readonly ids: readonly number[]
+  /** Some session that was there when they were committed has still to read them: they are not removed until `sweep`. */
+  readonly lingers: boolean
+}
+/** Where a committed entry lies. */
+export interface Placed {
+  readonly id: number
+  /** The wanted entry of the account before it, 0 for the first: whoever has all up to that one has missed nothing. */
+  readonly prev: number
+}
+/** How far one device of an account has taken its log (policy `every-device`). */
+export interface DeviceCursor {
+  readonly account: number
+  /** A user-agent's id (XEP-0388), or the resource the client asked for. */
+  readonly device: string
+  /** All entries up to it were taken by the device. */
+  readonly cursor: number
 }
 /** One group commit. */
 export interface Batch {
@@ -40,24 +58,36 @@ export interface Batch {
  */
 export interface InboxStore {
   /**
-   * Commits the batch in one transaction, accounts locked in sorted order, and returns the entries' ids in the order given.
+   * Commits the batch in one transaction, accounts locked in sorted order, and returns where the entries lie, in the order given.
    * Ids are per account `max(head + 1, now in µs)`. Takes move the cursor over all taken entries and leave the open ones below
-   * it as gaps; entries neither archived nor open are removed. A batch that was committed before returns the same ids.
+   * it as gaps; entries neither archived nor open are removed unless they linger. A batch that was committed before returns the same.
    * @throws StoreError `unavailable` (outcome unknown: commit the same batch again), `refused` (an entry is bad: halve it)
    */
-  commit(batch: Batch): Promise<readonly number[]>
-  /** Open received entries with an id above `after`, in order, and the log's head at that moment (0 when empty). */
-  open(
+  commit(batch: Batch): Promise<readonly Placed[]>
+  /**
+   * Wanted entries with an id above `after`, in order: up to `since` the open ones only, above it also those that somebody has
+   * taken; and the id of the log's last wanted entry at that moment (0 when there was none). Without `since` it is that id.
+   */
+  read(
     account: number,
     after: number,
+    since: number | undefined,
     limit: number,
-  ): Promise<{ readonly entries: readonly StoredEntry[]; readonly head: number }>
-  /** Heads of the logs of several accounts, for the doorbell. */
-  heads(accounts: readonly number[]): Promise<ReadonlyMap<number, number>>
+  ): Promise<{ readonly entries: readonly StoredEntry[]; readonly last: number }>
+  /** The last wanted entries of several accounts, for the doorbell. */
+  lasts(accounts: readonly number[]): Promise<ReadonlyMap<number, number>>
   /** Number of open entries and their bytes, for the quota. */
   waiting(account: number): Promise<{ readonly entries: number; readonly bytes: number }>
   /** Highest `h` that may be told for a stream whose session is lost: a lower bound (DESIGN.md section 3); undefined when unknown. */
   lastSettled(stream: Uint8Array): Promise<number | undefined>
-  /** Removes open entries older than `before` (ms) and batch ids older than a day; returns how many entries went. */
+  /** Ends open entries older than `before` (ms), forgets devices not seen since and batch ids older than a day; returns how many entries ended. */
   expire(before: number): Promise<number>
+  /** Accounts with entries that linger, at most so many; ids above `after`, in order. */
+  lingering(after: number, limit: number): Promise<readonly { readonly account: number; readonly jid: BareJid }[]>
+  /** Removes what lingers in the account's log; entries that a device of it has still to take stay. */
+  sweep(account: number): Promise<void>
+  /** What a device has taken; undefined when it is not known. */
+  deviceCursor(account: number, device: string): Promise<number | undefined>
+  /** Saves cursors, which never go back; of an account's devices only the `keep` seen last stay known. */
+  saveDevices(cursors: readonly DeviceCursor[], keep: number): Promise<void>
 }

@@ -1,16 +1,19 @@
 import type { AccountView } from '../contract/account-view.ts'
+import type { Direction } from '../contract/hook.ts'
 import type { Origin } from '../contract/session.ts'
 import type { Entry } from '../inbox/entry.ts'
 import type { Inbox } from '../inbox/inbox.ts'
 import type { RegisteredSession, Registry } from '../presence/registry.ts'
-import { type BareJid, bareOf, type FullJid, isFull, type Jid } from '../xmpp/jid.ts'
+import { type BareJid, bareOf, type FullJid } from '../xmpp/jid.ts'
 import type { Iq, Message, Stanza } from '../xmpp/stanza.ts'
 import { StanzaError } from '../xmpp/stanza-error.ts'
+import { stanzaId } from '../xmpp/stanza-id.ts'
 import { isRequest } from './destination.ts'
-import { keepingOf } from './keep.ts'
-import type { LocalSession, LocalSessions } from './local.ts'
+import { type Keeping, keepingOf } from './keep.ts'
+import type { LocalSession, LocalSessions, Pushed } from './local.ts'
 import type { Relay } from './relay.ts'
 import type { Progress } from './route.ts'
+import { isReceipt, targetsOf } from './targets.ts'
 
 export interface DeliverDeps {
   readonly node: string
@@ -18,10 +21,24 @@ export interface DeliverDeps {
   readonly sessions: LocalSessions
   readonly inbox: Inbox
   readonly relay: Relay
+  /** Whether an account archives its messages with a contact. */
+  archives(view: AccountView, contact: BareJid): boolean
+  /** The station `toOffline`: what it does to a message none of the account's sessions is chosen for. @throws StanzaError */
+  offline(message: Message, view: AccountView): Message | undefined
+  /** The station `toSession`: what one session of this node gets, if anything. */
+  toSession<S extends Stanza>(stanza: S, session: LocalSession, direction: Direction, addressed: boolean): S | undefined
+  /** True where some feature has something to say to the account's other sessions. */
+  hasCopies(): boolean
   /** Answers the sender with an error, where one may be answered. */
   bounce(stanza: Stanza, error: StanzaError, origin: Origin): void
 }
 type Sessions = readonly RegisteredSession[]
+/** What came of a message; with the entry it became, if it did. */
+export interface Delivered {
+  readonly progress: Progress
+  readonly entry: Entry | undefined
+}
+const SETTLED: Delivered = { progress: 'settled', entry: undefined }
 
 /** Messages and iqs to accounts of ours: who gets them, by RFC 6121 §8.5 and DESIGN.md section 5. */
 export class Delivery {
@@ -30,27 +47,39 @@ export class Delivery {
     this.#deps = deps
   }
 
-  message(message: Message, view: AccountView, sessions: Sessions, origin: Origin): Progress {
+  /** `sender`: the sender's account, where it is one of ours. @throws StanzaError */
+  message(
+    message: Message,
+    view: AccountView,
+    sessions: Sessions,
+    origin: Origin,
+    sender: AccountView | undefined,
+  ): Delivered {
     const { account } = view
     const keeping = keepingOf(message)
-    if (account === undefined || account.disabledAt !== undefined) {
-      if (keeping !== 'fleeting' && !isReceipt(message))
-        this.#deps.bounce(message, new StanzaError('service-unavailable'), origin)
-      return 'settled'
+    const targets = account === undefined || account.disabledAt !== undefined ? 'refused' : targetsOf(message, sessions)
+    if (account === undefined || targets === 'refused') {
+      const isTold = account === undefined || account.disabledAt !== undefined ? keeping !== 'fleeting' : true
+      if (isTold && !isReceipt(message)) this.#refuse(message, origin)
+      return SETTLED
     }
-    const targets = targetsOf(message, sessions)
-    if (targets === 'refused') {
-      if (!isReceipt(message)) this.#deps.bounce(message, new StanzaError('service-unavailable'), origin)
-      return 'settled'
-    }
-    if (keeping === 'kept') return this.#entry(message, account.id, targets, origin)
+    let given: Message | undefined = message
+    if (targets.length === 0) given = this.#deps.offline(message, view)
+    if (given === undefined) return SETTLED
+    if (keeping === 'archived' || keeping === 'kept') return this.#entry(given, view, sender, keeping, targets, origin)
     if (targets.length === 0) {
-      if (keeping === 'direct') this.#deps.bounce(message, new StanzaError('service-unavailable'), origin)
-      return 'settled'
+      if (keeping === 'direct') this.#refuse(message, origin)
+      return SETTLED
     }
-    return this.inOrder(account.id, origin, () => {
-      for (const target of targets) this.sendTo(target, message)
+    const progress = this.inOrder(account.id, origin, () => {
+      for (const target of targets) this.sendTo(target, given)
+      this.#copies(given, sessions, targets, 'received')
+      if (sender !== undefined) this.#sentCopies(given)
     })
+    return { progress, entry: undefined }
+  }
+  #refuse(message: Message, origin: Origin): void {
+    this.#deps.bounce(message, new StanzaError('service-unavailable'), origin)
   }
   /** What is not kept waits for what is being committed for the account; while it waits it counts as pending. */
   inOrder(account: number, origin: Origin, work: () => void): Progress {
@@ -66,29 +95,48 @@ export class Delivery {
     return isDone ? 'settled' : 'pending'
   }
 
-  #entry(message: Message, account: number, targets: Sessions, origin: Origin): Progress {
-    const { inbox } = this.#deps
-    const sender = origin.kind === 'client' ? (origin.session as LocalSession) : undefined
-    const number = origin.kind === 'client' ? origin.number : 0
-    const takers = this.#takers(message, targets)
+  #entry(
+    message: Message,
+    view: AccountView,
+    senderView: AccountView | undefined,
+    keeping: Keeping,
+    targets: Sessions,
+    origin: Origin,
+  ): Delivered {
+    const { inbox, archives } = this.#deps
+    const account = view.account?.id as number
+    const isToSelf = senderView?.jid === view.jid
+    const isArchived = keeping === 'archived' && archives(view, bareOf(message.from))
+    const isSentArchived =
+      keeping === 'archived' && senderView?.account !== undefined && !isToSelf && archives(senderView, view.jid)
+    const fresh = {
+      account,
+      stanza: message,
+      sender: origin.kind === 'client' ? (origin.session as LocalSession) : undefined,
+      number: origin.kind === 'client' ? origin.number : 0,
+      isArchived,
+      sentBy: isSentArchived ? senderView.account?.id : undefined,
+    }
+    // No device sees what the archive lacks (DESIGN.md section 3).
+    const takers = isArchived || isSentArchived ? undefined : this.#takers(message, targets)
     if (takers !== undefined && inbox.mayHold(account, takers)) {
-      const entry = inbox.hold(account, message, sender, number, takers)
+      const entry = inbox.hold(fresh, takers)
       for (const taker of takers) taker.give(entry)
-      return 'pending'
+      this.#copies(message, this.#deps.registry.of(view.jid), targets, 'received')
+      if (senderView !== undefined) this.#sentCopies(message)
+      return { progress: 'pending', entry }
     }
     if (!inbox.hasRoom(account)) {
-      this.#deps.bounce(
-        message,
-        new StanzaError('resource-constraint', { text: 'The inbox of this account is full.' }),
-        origin,
-      )
-      return 'settled'
+      const text = 'The inbox of this account is full.'
+      this.#deps.bounce(message, new StanzaError('resource-constraint', { text }), origin)
+      return SETTLED
     }
-    if (inbox.keep(account, message, sender, number) === undefined) {
+    const entry = inbox.keep(fresh)
+    if (entry === undefined) {
       this.#deps.bounce(message, new StanzaError('resource-constraint', { text: 'Too busy; try again later.' }), origin)
-      return 'settled'
+      return SETTLED
     }
-    return 'pending'
+    return { progress: 'pending', entry }
   }
   /** The targets' sessions when all are of this node and accept it now, so that the message may go to them ahead of its commit. */
   #takers(message: Message, targets: Sessions): LocalSession[] | undefined {
@@ -111,7 +159,7 @@ export class Delivery {
     return 'settled'
   }
 
-  /** An entry of this node is in the log: to all who are following and have not got it. */
+  /** An entry of this node is in the log: to all sessions of the account, and what features make of it to its other ones. */
   kept(entry: Entry): void {
     const message = entry.stanza as Message
     const account = bareOf(message.to ?? message.from)
@@ -120,51 +168,81 @@ export class Delivery {
     else this.#push(entry, message, account, sessions)
   }
   #push(entry: Entry, message: Message, account: BareJid, sessions: Sessions): void {
-    const targets = targetsOf(message, sessions)
-    if (targets === 'refused') return
+    const { id, prev, isArchived } = entry
+    const given = isArchived ? message.adding(stanzaId(account, id as number)) : message
+    const pushed: Pushed = { id: id as number, prev, isArchived, message: given, entry }
+    const found = targetsOf(message, sessions)
+    const targets = found === 'refused' ? [] : found
     const nodes = new Set<string>()
-    for (const { jid, node } of targets) {
-      if (node === this.#deps.node) this.#deps.sessions.get(jid)?.push(entry, message)
+    for (const { jid, node } of sessions) {
+      if (node === this.#deps.node) this.#pushTo(this.#deps.sessions.get(jid), pushed, targets)
       else nodes.add(node)
     }
-    const resource = targets.length === 1 && targets[0]?.jid === message.to ? targets[0]?.jid : undefined
-    for (const node of nodes)
-      this.#deps.relay.send(node, { frame: 'push', account, resource, id: entry.id as number, stanza: message })
-  }
-  /** The same on the nodes of the account's other sessions. */
-  pushed(account: BareJid, resource: FullJid | undefined, id: number, message: Message): void {
-    for (const session of this.#deps.sessions.of(account)) {
-      const isTarget = resource === undefined ? (session.priority ?? -1) >= 0 : session.jid === resource
-      if (isTarget) session.pushStored(id, message)
+    for (const node of nodes) {
+      const jids = targets.filter((t) => t.node === node).map((t) => t.jid)
+      this.#deps.relay.send(node, { frame: 'push', account, jids, id: pushed.id, prev, isArchived, stanza: given })
     }
+    // What was given ahead of its commit was copied then.
+    if (entry.takers.length > 0) return
+    this.#copies(given, sessions, targets, 'received')
+    if (entry.sender === undefined) return
+    const { sent } = entry
+    this.#sentCopies(sent?.id === undefined ? message : message.adding(stanzaId(bareOf(message.from), sent.id)))
+  }
+  #pushTo(session: LocalSession | undefined, pushed: Pushed, targets: readonly { readonly jid: FullJid }[]): void {
+    if (session === undefined) return
+    const isFor = targets.some((t) => t.jid === session.jid)
+    session.push(isFor ? this.#annotated(pushed, session) : pushed, isFor)
+  }
+  /** What is kept is not dropped by a guard of `toSession`: somebody has to take it. */
+  #annotated(pushed: Pushed, session: LocalSession): Pushed {
+    const message = this.#deps.toSession(pushed.message, session, 'received', true)
+    return message === undefined || message === pushed.message ? pushed : { ...pushed, message }
+  }
+  /** The same on the nodes of the account's other sessions; `jids`: the recipients there. */
+  pushed(account: BareJid, jids: readonly FullJid[], pushed: Pushed): void {
+    const targets = jids.map((jid) => ({ jid }))
+    for (const session of this.#deps.sessions.of(account)) this.#pushTo(session, pushed, targets)
+  }
+
+  /** Offers a message of an account to its sessions that carry the flag `carbons` and are no recipients. */
+  #copies(
+    message: Message,
+    sessions: Sessions | Promise<Sessions>,
+    targets: readonly { readonly jid: FullJid }[],
+    direction: Direction,
+  ): void {
+    if (!this.#deps.hasCopies()) return
+    if (sessions instanceof Promise) {
+      void sessions.then((s) => this.#copies(message, s, targets, direction))
+      return
+    }
+    for (const { jid, node, flags } of sessions) {
+      if (!flags.has('carbons') || targets.some((t) => t.jid === jid)) continue
+      if (node === this.#deps.node) this.copyTo(jid, message, direction)
+      else this.#deps.relay.send(node, { frame: 'copy', to: jid, direction, stanza: message })
+    }
+  }
+  #sentCopies(message: Message): void {
+    const sender = message.from as FullJid
+    this.#copies(message, this.#deps.registry.of(bareOf(sender)), [{ jid: sender }], 'sent')
+  }
+  copyTo(jid: FullJid, message: Message, direction: Direction): void {
+    const session = this.#deps.sessions.get(jid)
+    if (session === undefined) return
+    const copy = this.#deps.toSession(message, session, direction, false)
+    if (copy !== undefined) session.send(copy)
   }
 
   /** To exactly this connected resource, on whichever node. */
   sendTo({ jid, node }: { readonly jid: FullJid; readonly node: string }, stanza: Stanza): void {
-    if (node === this.#deps.node) this.#deps.sessions.get(jid)?.send(stanza)
-    else this.#deps.relay.send(node, { frame: 'stanza', to: jid, stanza })
+    if (node !== this.#deps.node) {
+      this.#deps.relay.send(node, { frame: 'stanza', to: jid, stanza })
+      return
+    }
+    const session = this.#deps.sessions.get(jid)
+    if (session === undefined) return
+    const given = this.#deps.toSession(stanza, session, 'received', true)
+    if (given !== undefined) session.send(given)
   }
-}
-
-/** RFC 6121 §8.5.2 and §8.5.3: the resources a message goes to; `refused` where its sender is told that there is no way. */
-function targetsOf(message: Message, sessions: Sessions): Sessions | 'refused' {
-  const to = message.to as Jid | undefined
-  if (to !== undefined && isFull(to)) {
-    const target = sessions.find((s) => s.jid === to)
-    if (target !== undefined) return [target]
-    if (message.type === 'groupchat') return 'refused'
-    if (message.type === 'error' || message.type === 'headline') return NONE
-    if (message.type === 'normal' && !isReceipt(message)) return 'refused'
-  } else if (message.type === 'groupchat') {
-    return 'refused'
-  } else if (message.type === 'error') {
-    return NONE
-  }
-  return sessions.filter((s) => s.priority !== undefined && s.priority >= 0)
-}
-const NONE: Sessions = []
-
-/** Kontalk's clients send it again when it is bounced, for ever (kontalk-protocol h.6). */
-function isReceipt(message: Message): boolean {
-  return message.has('received', 'urn:xmpp:receipts')
 }

@@ -24,7 +24,9 @@ const KEPT: ReadonlySet<string> = new Set([
 
 /** What is done with a message besides passing it on. */
 export type Keeping =
-  /** It is an entry: somebody has to take it. */
+  /** It is an entry, which somebody has to take, and part of the archives. */
+  | 'archived'
+  /** It is an entry until it is taken. */
   | 'kept'
   /** Only for whoever is there now; nobody is told when nobody is. */
   | 'fleeting'
@@ -41,16 +43,18 @@ export function keepingOf(message: Message): Keeping {
   if (type === 'groupchat') return 'direct'
   let isKept = false
   let isFleeting = true
+  let isPermanent = true
   for (const { name, ns } of message.children) {
     if (ns === NS_HINTS) {
-      if (name === 'no-store' || name === 'no-permanent-store') return 'fleeting'
-      if (name === 'store') isKept = true
+      if (name === 'no-store') return 'fleeting'
+      if (name === 'no-permanent-store') isPermanent = false
+      else if (name === 'store') isKept = true
     } else if (ns === NS_CLIENT ? name === 'body' : KEPT.has(ns)) {
       isKept = true
     } else if (ns !== NS_CHAT_STATES && ns !== NS_CLIENT) {
       isFleeting = false
     }
   }
-  if (isKept) return 'kept'
+  if (isKept) return isPermanent ? 'archived' : 'kept'
   return isFleeting ? 'fleeting' : 'direct'
 }

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { AccountView } from '../contract/account-view.ts'
 import type { IqHandler } from '../contract/handler.ts'
-import type { Awaitable, Hook } from '../contract/hook.ts'
+import type { Awaitable, Hook, Station } from '../contract/hook.ts'
 import type { LinePort } from '../contract/ports.ts'
 import type { Origin, Recipient } from '../contract/session.ts'
 import type { Entry } from '../inbox/entry.ts'
@@ -12,10 +12,10 @@ import type { RosterStore } from '../roster/store.ts'
 import { type BareJid, bareOf, type Domain, type FullJid, isFull, type Jid } from '../xmpp/jid.ts'
 import { errorReply, type Iq, type Kind, type Message, type Presence, type Stanza } from '../xmpp/stanza.ts'
 import { StanzaError } from '../xmpp/stanza-error.ts'
-import type { StreamCondition } from '../xmpp/stream-error.ts'
+import { type StreamCondition, StreamError } from '../xmpp/stream-error.ts'
 import type { RawElement } from '../xmpp/tokenizer.ts'
 import { Answers } from './answer.ts'
-import { Delivery } from './deliver.ts'
+import { type Delivered, Delivery } from './deliver.ts'
 import { type Destination, isRequest, type Served } from './destination.ts'
 import { Flushes } from './flushes.ts'
 import type { LocalSession, LocalSessions } from './local.ts'
@@ -23,7 +23,7 @@ import type { PresenceStep } from './presence.ts'
 import { receiveFromClient } from './receive.ts'
 import { type Frame, Relay } from './relay.ts'
 import { type Line, type Progress, route } from './route.ts'
-import { HookTable, runStation } from './run-hooks.ts'
+import { StationRunner, type Work } from './stations.ts'
 import { ViewCache } from './views.ts'
 
 export interface RouterDeps {
@@ -33,7 +33,16 @@ export interface RouterDeps {
   readonly inbox: Inbox
   readonly bus: Bus
   readonly rosters: RosterStore
+  /** Whether an account archives its messages with a contact. */
+  readonly archives: (view: AccountView, contact: BareJid) => boolean
   readonly log: Logger
+}
+/** What a stanza for an account of ours needs to know before it can be delivered. */
+interface Known {
+  readonly view: AccountView
+  readonly sessions: readonly RegisteredSession[]
+  /** Of the sender of a message, where it is one of our clients. */
+  readonly sender: AccountView | undefined
 }
 
 /** The line (DESIGN.md section 4): every stanza of every session of this node goes through it. */
@@ -45,12 +54,13 @@ export class Router implements Line, LinePort {
   readonly #flushes = new Flushes(() => this.#relay)
   #answers: Answers | undefined
   #presence: PresenceStep | undefined
-  #hooks = new HookTable([])
+  #stations: StationRunner
   /** Stanzas that wait for an account's view, in order. */
   readonly #arriving = new Map<BareJid, (() => void)[]>()
 
   constructor(deps: RouterDeps) {
     this.#deps = deps
+    this.#stations = new StationRunner([], deps.log)
     this.#relay = new Relay(deps.bus, (frame) => this.#received(frame))
     this.views = new ViewCache(deps.rosters, (account) => this.#relay.publish({ frame: 'changed', account }))
     this.#delivery = new Delivery({
@@ -59,6 +69,11 @@ export class Router implements Line, LinePort {
       sessions: deps.sessions,
       inbox: deps.inbox,
       relay: this.#relay,
+      archives: deps.archives,
+      offline: (message, view) => this.#stations.offline(message, view),
+      toSession: (stanza, session, direction, addressed) =>
+        this.#stations.toSession(stanza, session, direction, addressed),
+      hasCopies: () => this.#stations.hasCopies,
       bounce: (stanza, error, origin) => this.bounce(stanza, error, origin),
     })
   }
@@ -77,7 +92,7 @@ export class Router implements Line, LinePort {
   /** Given once all features are set up, before the first stanza. */
   open(presence: PresenceStep, handlers: readonly IqHandler[], hooks: readonly Hook[]): void {
     this.#presence = presence
-    this.#hooks = new HookTable(hooks)
+    this.#stations = new StationRunner(hooks, this.#deps.log)
     this.#answers = new Answers({
       served: this.#deps.served,
       handlers,
@@ -95,9 +110,12 @@ export class Router implements Line, LinePort {
       this.bounce(stanza, fault, origin)
       return 'settled'
     }
-    if (this.#hooks.isEmpty('fromClient', stanza.kind)) return this.#sent(stanza, session, origin)
-    return this.#through('fromClient', { stanza, session }, origin, (event) =>
-      this.#sent(event.stanza, session, origin),
+    if (this.#stations.isEmpty('fromClient', stanza.kind)) return this.#sent(stanza, session, origin)
+    return this.#guarded('fromClient', stanza, origin, () =>
+      this.#stations.run('fromClient', { stanza, session }, (event) => ({
+        result: this.#sent(event.stanza, session, origin),
+        after: undefined,
+      })),
     )
   }
   #sent(stanza: Stanza, session: LocalSession, origin: Origin): Progress {
@@ -135,18 +153,22 @@ export class Router implements Line, LinePort {
 
   deliver(stanza: Stanza, account: BareJid, origin: Origin): Progress {
     this.#counted(stanza.kind, 'account')
-    const view = this.views.peek(account)
-    const sessions = this.#deps.registry.of(account)
-    if (view !== undefined && !(sessions instanceof Promise) && !this.#arriving.has(account))
-      return this.#arrived(stanza, view, sessions, origin)
+    if (!this.#arriving.has(account)) {
+      const view = this.views.peek(account)
+      const sessions = this.#deps.registry.of(account)
+      const asker = senderOf(stanza, origin)
+      const sender = asker === undefined ? undefined : this.views.peek(asker)
+      const isKnown = view !== undefined && (asker === undefined || sender !== undefined)
+      if (isKnown && !(sessions instanceof Promise)) return this.#arrived(stanza, { view, sessions, sender }, origin)
+    }
     this.#wait(stanza, account, origin)
     return 'pending'
   }
   /** Keeps its place among those for the same account until its view is there. */
   #wait(stanza: Stanza, account: BareJid, origin: Origin): void {
     const queue = this.#arriving.get(account)
-    const arrive = (view: AccountView, sessions: readonly RegisteredSession[]) => {
-      if (this.#arrived(stanza, view, sessions, origin) === 'settled') settle(origin)
+    const arrive = (known: Known) => {
+      if (this.#arrived(stanza, known, origin) === 'settled') settle(origin)
     }
     const fail = (error: unknown) => {
       this.#deps.log.warn({ err: error }, 'stanza could not be delivered')
@@ -158,8 +180,10 @@ export class Router implements Line, LinePort {
     }
     const load = async () => {
       try {
+        const asker = senderOf(stanza, origin)
+        const sender = asker === undefined ? undefined : await this.views.load(asker)
         const view = await this.views.load(account)
-        arrive(view, await this.#deps.registry.of(account))
+        arrive({ view, sessions: await this.#deps.registry.of(account), sender })
       } catch (error) {
         try {
           fail(error)
@@ -179,21 +203,44 @@ export class Router implements Line, LinePort {
       queue.push(() => void load())
     }
   }
-  #arrived(stanza: Stanza, view: AccountView, sessions: readonly RegisteredSession[], origin: Origin): Progress {
-    if (this.#hooks.isEmpty('toAccount', stanza.kind)) return this.#toAccount(stanza, view, sessions, origin)
-    const event = { stanza, account: view, direction: 'received' as const, origin, recipients: sessions }
-    return this.#through('toAccount', event, origin, (e) => this.#toAccount(e.stanza, view, sessions, origin))
+  #arrived(stanza: Stanza, known: Known, origin: Origin): Progress {
+    if (this.#stations.isEmpty('toAccount', stanza.kind)) return this.#plain(stanza, known, origin).progress
+    return this.#guarded('toAccount', stanza, origin, () => this.#throughAccounts(stanza, known, origin)?.progress)
   }
-  #toAccount(stanza: Stanza, view: AccountView, sessions: readonly RegisteredSession[], origin: Origin): Progress {
-    if (stanza.kind === 'message') return this.#delivery.message(stanza as Message, view, sessions, origin)
-    if (stanza.kind === 'iq') return this.#delivery.iq(stanza as Iq, view, sessions, origin)
+  /** First the sender's own log and sessions, then the recipient's. */
+  #throughAccounts(stanza: Stanza, known: Known, origin: Origin): Delivered | undefined {
+    const { view, sender, sessions: recipients } = known
+    const received = (s: Stanza) =>
+      this.#stations.run(
+        'toAccount',
+        { stanza: s, account: view, direction: 'received', origin, recipients },
+        (event) => this.#work(this.#plain(event.stanza, known, origin)),
+      )
+    if (sender === undefined) return received(stanza)
+    const event = { stanza, account: sender, direction: 'sent', origin, recipients } as const
+    return this.#stations.run('toAccount', event, (e) => this.#work(received(e.stanza)))
+  }
+  #work(delivered: Delivered | undefined): Work<Delivered | undefined> {
+    const entry = delivered?.entry
+    return { result: delivered, after: entry === undefined ? undefined : (then) => entry.whenSafe(then) }
+  }
+  #plain(stanza: Stanza, { view, sessions, sender }: Known, origin: Origin): Delivered {
+    if (stanza.kind === 'message') {
+      try {
+        return this.#delivery.message(stanza as Message, view, sessions, origin, sender)
+      } catch (error) {
+        if (!(error instanceof StanzaError)) throw error
+        this.bounce(stanza, error, origin)
+        return { progress: 'settled', entry: undefined }
+      }
+    }
     const { account } = view
     const step = () => this.#presenceTo(stanza as Presence, view, origin)
-    if (account === undefined) {
-      step()
-      return 'settled'
-    }
-    return this.#delivery.inOrder(account.id, origin, step)
+    if (stanza.kind !== 'iq' && account === undefined) step()
+    let progress: Progress = 'settled'
+    if (stanza.kind === 'iq') progress = this.#delivery.iq(stanza as Iq, view, sessions, origin)
+    else if (account !== undefined) progress = this.#delivery.inOrder(account.id, origin, step)
+    return { progress, entry: undefined }
   }
   #presenceTo(presence: Presence, view: AccountView, origin: Origin): void {
     try {
@@ -269,41 +316,31 @@ export class Router implements Line, LinePort {
     else if (reply.to !== undefined && reply.to !== reply.from) this.submit(reply)
   }
 
-  #through<S extends 'fromClient' | 'toAccount'>(
-    station: S,
-    event: Parameters<typeof runStation<S>>[2],
-    origin: Origin,
-    work: (event: Parameters<typeof runStation<S>>[2]) => Progress,
-  ): Progress {
-    let progress: Progress = 'settled'
+  /** What hooks throw is answered; a stanza that a guard dropped is settled. */
+  #guarded(station: Station, stanza: Stanza, origin: Origin, work: () => Progress | undefined): Progress {
     try {
-      runStation(
-        this.#hooks,
-        station,
-        event,
-        (e, tickets, copy) => {
-          progress = work(e)
-          let open = tickets.length
-          if (open === 0) copy()
-          for (const ticket of tickets) ticket.settled(() => (--open === 0 ? copy() : undefined))
-        },
-        (error) => this.#deps.log.error({ err: error, station }, 'copy failed'),
-      )
+      return work() ?? 'settled'
     } catch (error) {
-      const answer = error instanceof StanzaError ? error : new StanzaError('internal-server-error', { cause: error })
-      if (!(error instanceof StanzaError)) this.#deps.log.error({ err: error, station }, 'hook failed')
-      this.bounce(event.stanza, answer, origin)
+      if (error instanceof StreamError) throw error
+      const isAnswer = error instanceof StanzaError
+      if (!isAnswer) this.#deps.log.error({ err: error, station }, 'hook failed')
+      this.bounce(stanza, isAnswer ? error : new StanzaError('internal-server-error', { cause: error }), origin)
+      return 'settled'
     }
-    return progress
   }
 
   #received(frame: Frame): void {
     switch (frame.frame) {
       case 'stanza':
-        this.#deps.sessions.get(frame.to)?.send(frame.stanza)
+        this.#delivery.sendTo({ jid: frame.to, node: this.#relay.node }, frame.stanza)
         break
-      case 'push':
-        this.#delivery.pushed(frame.account, frame.resource, frame.id, frame.stanza)
+      case 'push': {
+        const { account, jids, id, prev, isArchived, stanza: message } = frame
+        this.#delivery.pushed(account, jids, { id, prev, isArchived, message, entry: undefined })
+        break
+      }
+      case 'copy':
+        this.#delivery.copyTo(frame.to, frame.stanza, frame.direction)
         break
       case 'rewind':
         for (const session of this.#deps.sessions.of(frame.account)) session.rewind(frame.position)
@@ -328,6 +365,10 @@ export class Router implements Line, LinePort {
 }
 const KINDS = ['message', 'presence', 'iq'] as const satisfies readonly Kind[]
 const DESTINATIONS = ['account', 'answer', 'remote', 'service'] as const satisfies readonly Destination['to'][]
+/** The account whose own log and sessions a message concerns besides its recipient's. */
+function senderOf(stanza: Stanza, origin: Origin): BareJid | undefined {
+  return stanza.kind === 'message' && origin.kind === 'client' ? origin.session.account : undefined
+}
 /** Tells the sender's stream that its stanza is safe. */
 function settle(origin: Origin): void {
   if (origin.kind === 'client') (origin.session as LocalSession).settled(origin.number)

@@ -4,6 +4,18 @@ import type { BareJid, FullJid } from '../xmpp/jid.ts'
 import type { Message, Presence } from '../xmpp/stanza.ts'
 import type { StreamCondition } from '../xmpp/stream-error.ts'
 
+/** A committed entry on its way to the sessions of its account. */
+export interface Pushed {
+  readonly id: number
+  /** The wanted entry before it, see `Placed`. */
+  readonly prev: number
+  readonly isArchived: boolean
+  /** As the account's sessions get it. */
+  readonly message: Message
+  /** Where it was committed by this node. */
+  readonly entry: Entry | undefined
+}
+
 /** A session of this node, as the line needs it beyond what features see. */
 export interface LocalSession extends Session, Taker, Sender {
   readonly accountId: number
@@ -11,10 +23,8 @@ export interface LocalSession extends Session, Taker, Sender {
   accepts(message: Message): boolean
   /** Sends an entry that it accepts, ahead of its commit. */
   give(entry: Entry): void
-  /** An entry of this node was committed: sends it unless the session has it or is not following. */
-  push(entry: Entry, stanza: Message): void
-  /** The same for an entry committed on another node. */
-  pushStored(id: number, stanza: Message): void
+  /** An entry was committed: sends it where the session is among its recipients, follows the log and has not got it. */
+  push(pushed: Pushed, isFor: boolean): void
   /** Entries above `position` may be open again. */
   rewind(position: number): void
   /** Sets priority and last presence, here and in the registry; starts or stops the delivery of entries. */

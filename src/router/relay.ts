@@ -1,4 +1,5 @@
 import { deserialize, serialize } from 'node:v8'
+import type { Direction } from '../contract/hook.ts'
 import type { Bus } from '../presence/bus.ts'
 import type { BareJid, FullJid, Jid } from '../xmpp/jid.ts'
 import { type Kind, Stanza } from '../xmpp/stanza.ts'
@@ -9,12 +10,21 @@ import type { QName } from '../xmpp/tokenizer.ts'
 export type Frame =
   /** For exactly this connected resource. */
   | { readonly frame: 'stanza'; readonly to: FullJid; readonly stanza: Stanza }
-  /** An entry was committed: for the account's following sessions on that node, or for one of them. */
+  /** An entry was committed: all sessions of the account on that node are told, `jids` are given it. See `Pushed`. */
   | {
       readonly frame: 'push'
       readonly account: BareJid
-      readonly resource: FullJid | undefined
+      readonly jids: readonly FullJid[]
       readonly id: number
+      readonly prev: number
+      readonly isArchived: boolean
+      readonly stanza: Stanza<'message'>
+    }
+  /** A message of the account, for what features make of it for another of its sessions. */
+  | {
+      readonly frame: 'copy'
+      readonly to: FullJid
+      readonly direction: Direction
       readonly stanza: Stanza<'message'>
     }
   /** A session that had entries above `position` ended without taking them. */

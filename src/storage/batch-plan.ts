@@ -1,5 +1,5 @@
 import { contactKey } from '../inbox/contact-key.ts'
-import type { Batch, NewEntry } from '../inbox/store.ts'
+import type { Batch, NewEntry, Placed } from '../inbox/store.ts'
 import { bareOf, type Jid } from '../xmpp/jid.ts'
 import { join, type Range, rangesOf } from './ranges.ts'
 
@@ -10,8 +10,14 @@ export interface PlannedLog {
   readonly count: number
   /** How many of them come before the first wanted entry: the cursor of a log without open entries passes over them. */
   readonly lead: number
+  /** How far below the new head the last wanted entry is; -1: there is none. */
+  readonly tail: number
   readonly taken: readonly Range[]
+  /** What is taken stays for the sessions that have still to read it. */
+  readonly lingers: boolean
 }
+/** The oldest entry that lingers by this; undefined: none does. */
+export const lingersFrom = ({ lingers, taken }: PlannedLog): number | undefined => (lingers ? taken[0]?.[0] : undefined)
 /** An entry to be kept: its id is `back` below its log's new head. */
 export interface PlannedEntry extends Omit<NewEntry, 'payload' | 'stream' | 'number' | 'floor'> {
   readonly back: number
@@ -56,47 +62,60 @@ export function planBatch(batch: Batch, at: number): PlannedBatch {
   }
 }
 
-/** The entries' ids, once the new heads are known. @throws RangeError when a head is missing */
-export function idsOf(entries: readonly NewEntry[], heads: ReadonlyMap<number, number>): readonly number[] {
-  const next = new Map(heads)
-  return entries
-    .toReversed()
-    .map(({ account }) => {
-      const id = next.get(account)
-      if (id === undefined) throw new RangeError('the batch was committed with other entries')
-      next.set(account, id - 1)
-      return id
-    })
-    .reverse()
+/** What a commit did to one log. */
+export interface CommittedLog {
+  readonly head: number
+  /** The last wanted entry before. */
+  readonly prior: number
+}
+/** Where the entries came to lie. @throws RangeError when a log is missing */
+export function placesOf(entries: readonly NewEntry[], logs: ReadonlyMap<number, CommittedLog>): readonly Placed[] {
+  const left = new Map<number, number>()
+  for (const { account } of entries) left.set(account, (left.get(account) ?? 0) + 1)
+  const prior = new Map<number, number>()
+  return entries.map(({ account, wanted }) => {
+    const log = logs.get(account)
+    if (log === undefined) throw new RangeError('the batch was committed with other entries')
+    const back = (left.get(account) ?? 0) - 1
+    left.set(account, back)
+    const id = log.head - back
+    const prev = prior.get(account) ?? log.prior
+    if (wanted) prior.set(account, id)
+    return { id, prev }
+  })
 }
 
 /** An entry that is neither archived nor wanted only takes an id. */
 const isKept = (entry: NewEntry): boolean => entry.archived || entry.wanted
 
 function planLogs({ entries, takes }: Batch): readonly PlannedLog[] {
-  const plans = new Map<number, { count: number; lead: number; wanted: boolean; taken: number[] }>()
+  const plans = new Map<number, { count: number; lead: number; tail: number; taken: number[]; lingers: boolean }>()
   const planOf = (account: number) => {
-    const plan = plans.get(account) ?? { count: 0, lead: 0, wanted: false, taken: [] }
+    const plan = plans.get(account) ?? { count: 0, lead: 0, tail: -1, taken: [], lingers: false }
     plans.set(account, plan)
     return plan
   }
   for (const { account, wanted } of entries) {
     const plan = planOf(account)
     plan.count++
-    plan.wanted ||= wanted
-    if (!plan.wanted) plan.lead++
+    if (wanted) plan.tail = 0
+    else if (plan.tail < 0) plan.lead++
+    else plan.tail++
   }
-  for (const { account, ids } of takes) {
-    const { taken } = planOf(account)
-    for (const id of ids) taken.push(id)
+  for (const { account, ids, lingers } of takes) {
+    const plan = planOf(account)
+    for (const id of ids) plan.taken.push(id)
+    plan.lingers ||= lingers
   }
   return [...plans]
     .sort(([a], [b]) => a - b)
-    .map(([account, { count, lead, taken }]) => ({
+    .map(([account, { count, lead, tail, taken, lingers }]) => ({
       account,
       count,
       lead,
+      tail,
       taken: taken.length === 0 ? NO_RANGES : rangesOf(taken),
+      lingers,
     }))
 }
 

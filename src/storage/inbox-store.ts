@@ -1,5 +1,6 @@
-import type { Batch, InboxStore, StoredEntry } from '../inbox/store.ts'
-import { idsOf, type PlannedBatch, planBatch } from './batch-plan.ts'
+import type { Batch, DeviceCursor, InboxStore, Placed, StoredEntry } from '../inbox/store.ts'
+import type { BareJid } from '../xmpp/jid.ts'
+import { type PlannedBatch, placesOf, planBatch } from './batch-plan.ts'
 import { commitBatch } from './postgres/commit-batch.ts'
 import type { Database, Row } from './sql.ts'
 import type { SqliteDatabase } from './sqlite/database.ts'
@@ -22,6 +23,7 @@ interface EntryRow {
 
 /** What differs between the dialects. */
 interface Dialect {
+  readonly isPostgres: boolean
   /** A column of ranges as a table `g`, one row each. */
   readonly ranges: (column: string) => string
   /** The bounds of such a row, both included. */
@@ -34,6 +36,7 @@ interface Dialect {
 }
 
 const onPostgres = (database: Database): Dialect => ({
+  isPostgres: true,
   ranges: (column) => `unnest(${column}) as g`,
   first: 'lower(g)',
   last: 'upper(g) - 1',
@@ -42,6 +45,7 @@ const onPostgres = (database: Database): Dialect => ({
   commit: (plan) => commitBatch(database, plan),
 })
 const onSqlite = (database: SqliteDatabase): Dialect => ({
+  isPostgres: false,
   ranges: (column) => `json_each(${column}) as g`,
   first: 'g.value ->> 0',
   last: 'g.value ->> 1',
@@ -72,23 +76,26 @@ export class SqlInboxStore implements InboxStore {
     this.#texts = textsFor(dialect)
   }
 
-  async commit(batch: Batch): Promise<readonly number[]> {
+  async commit(batch: Batch): Promise<readonly Placed[]> {
     if (batch.entries.length === 0 && batch.takes.length === 0) return []
     const rows = await this.#dialect.commit(planBatch(batch, this.#now()))
-    return idsOf(batch.entries, headsOf(rows))
+    const logs = rows.map((r) => [Number(r.account_id), { head: Number(r.head), prior: Number(r.prior) }] as const)
+    return placesOf(batch.entries, new Map(logs))
   }
 
-  async open(account: number, after: number, limit: number): ReturnType<InboxStore['open']> {
-    const rows = await this.#database.query<{ head: number } & (EntryRow | { readonly id: null })>(this.#texts.open, [
+  async read(account: number, after: number, since: number | undefined, limit: number): ReturnType<InboxStore['read']> {
+    const rows = await this.#database.query<{ last: number } & (EntryRow | { readonly id: null })>(this.#texts.read, [
       account,
       after,
+      since ?? Number.MAX_SAFE_INTEGER,
       limit,
     ])
-    return { entries: rows.filter(isEntry).map(entryOf), head: rows[0]?.head ?? 0 }
+    return { entries: rows.filter(isEntry).map(entryOf), last: rows[0]?.last ?? 0 }
   }
 
-  async heads(accounts: readonly number[]): Promise<ReadonlyMap<number, number>> {
-    return headsOf(await this.#database.query(this.#texts.heads, [this.#dialect.list(accounts)]))
+  async lasts(accounts: readonly number[]): Promise<ReadonlyMap<number, number>> {
+    const rows = await this.#database.query(this.#texts.lasts, [this.#dialect.list(accounts)])
+    return new Map(rows.map((row) => [Number(row.account_id), Number(row.last)]))
   }
 
   async waiting(account: number): ReturnType<InboxStore['waiting']> {
@@ -106,6 +113,7 @@ export class SqlInboxStore implements InboxStore {
     const old = this.#now() - KEPT_FOR
     await this.#database.query('delete from batch where at < $1', [old])
     await this.#database.query('delete from stream_mark where at < $1', [old])
+    await this.#database.query('delete from device_cursor where seen_at < $1', [before])
     let expired = 0
     for (;;) {
       const rows = await this.#database.query<{ account_id: number; id: number }>(this.#texts.expired, [
@@ -117,10 +125,46 @@ export class SqlInboxStore implements InboxStore {
       await this.commit({
         id: crypto.getRandomValues(new Uint8Array(16)),
         entries: [],
-        takes: [...takes].map(([account, taken]) => ({ account, ids: taken.map(({ id }) => id) })),
+        takes: [...takes].map(([account, taken]) => ({ account, ids: taken.map(({ id }) => id), lingers: false })),
       })
       expired += rows.length
     }
+  }
+
+  async lingering(after: number, limit: number): ReturnType<InboxStore['lingering']> {
+    return await this.#database.query<{ account: number; jid: BareJid }>(this.#texts.lingering, [after, limit])
+  }
+
+  async sweep(account: number): Promise<void> {
+    await this.#database.transaction(async (sql) => {
+      // Locks the log, so that no batch takes anything between the look and the deed.
+      const [row] = await sql.query<{ lingers: number | null }>(this.#texts.lock, [account])
+      if (row === undefined || row.lingers === null) return
+      await sql.query(this.#texts.sweep, [account, row.lingers])
+      await sql.query(this.#texts.swept, [account])
+    })
+  }
+
+  async deviceCursor(account: number, device: string): Promise<number | undefined> {
+    const [row] = await this.#database.query<{ cursor: number }>(
+      'select cursor from device_cursor where account_id = $1 and device = $2',
+      [account, device],
+    )
+    return row?.cursor
+  }
+
+  async saveDevices(cursors: readonly DeviceCursor[], keep: number): Promise<void> {
+    const at = this.#now()
+    await this.#database.transaction(async (sql) => {
+      for (const { account, device, cursor } of cursors) {
+        const [known] = await sql.query<{ cursor: number }>(
+          'select cursor from device_cursor where account_id = $1 and device = $2',
+          [account, device],
+        )
+        await sql.query(this.#texts.saveDevice, [account, device, cursor, at])
+        if (known === undefined) await sql.query(this.#texts.forgetDevices, [account, keep])
+      }
+    })
   }
 }
 
@@ -128,21 +172,29 @@ export class SqlInboxStore implements InboxStore {
  * The statements, each prepared once. What is open lies in the gaps, and above the cursor; `cross join` tells SQLite the order
  * in which to look.
  */
-function textsFor({ ranges, first, last, listed }: Dialect) {
+function textsFor({ ranges, first, last, listed, isPostgres }: Dialect) {
   const inGaps = `log l cross join ${ranges('l.gaps')} cross join entry e
     where e.account_id = l.account_id and e.id between ${first} and ${last} and e.wanted = 1`
   const aboveCursor = `log l cross join entry e where e.account_id = l.account_id and e.id > l.cursor and e.wanted = 1`
   return {
-    open: `
-      select h.head, o.* from (select coalesce((select head from log where account_id = $1), 0) as head) as h
+    // Three parts: open below the cursor, open above it, and above `since` what was taken meanwhile, which lies below the cursor too.
+    read: `
+      select h.last, o.* from (select coalesce((select last from log where account_id = $1), 0) as last) as h
       left join (
-        select * from (select e.* from ${inGaps} and l.account_id = $1 and e.id > $2 order by e.id limit $3) as a
+        select * from (
+          select e.* from ${inGaps} and l.account_id = $1 and e.id > $2 and e.id <= $3 order by e.id limit $4) as a
         union all
-        select * from (select e.* from ${aboveCursor} and l.account_id = $1 and e.id > $2 order by e.id limit $3) as b
-        order by id limit $3
+        select * from (
+          select e.* from ${aboveCursor} and l.account_id = $1 and e.id > $2 order by e.id limit $4) as b
+        union all
+        select * from (
+          select e.* from log l cross join entry e
+          where l.account_id = $1 and e.account_id = $1 and e.id > $2 and e.id > $3 and e.id <= l.cursor and e.wanted = 1
+          order by e.id limit $4) as c
+        order by id limit $4
       ) as o on true
       order by o.id`,
-    heads: `select account_id, head from log where ${listed('account_id')}`,
+    lasts: `select account_id, last from log where ${listed('account_id')}`,
     waiting: `
       select count(*) as entries, coalesce(sum(size), 0) as bytes from (
         select octet_length(e.payload) as size from ${inGaps} and l.account_id = $1
@@ -157,6 +209,30 @@ function textsFor({ ranges, first, last, listed }: Dialect) {
       union all
       select e.account_id, e.id from ${aboveCursor} and e.at < $1
       limit $2`,
+    lingering: `
+      select a.id as account, a.jid from log l join account a on a.id = l.account_id
+      where l.lingers is not null and l.account_id > $1 order by l.account_id limit $2`,
+    lock: isPostgres
+      ? 'select lingers from log where account_id = $1 for update'
+      : 'select lingers from log where account_id = $1',
+    sweep: `
+      delete from entry where account_id = $1 and id >= $2 and archived = 0 and id <= coalesce(
+        (select min(cursor) from device_cursor where account_id = $1), (select cursor from log where account_id = $1))
+      and id <= (select cursor from log where account_id = $1)
+      and not exists (
+        select 1 from log l cross join ${ranges('l.gaps')}
+        where l.account_id = $1 and entry.id between ${first} and ${last})`,
+    swept: `
+      update log set lingers = (
+        select min(e.id) from entry e where e.account_id = $1 and e.id >= log.lingers and e.id <= log.cursor and e.archived = 0)
+      where account_id = $1`,
+    saveDevice: `
+      insert into device_cursor as d (account_id, device, cursor, seen_at) values ($1, $2, $3, $4)
+      on conflict (account_id, device) do update set
+        cursor = case when excluded.cursor > d.cursor then excluded.cursor else d.cursor end, seen_at = excluded.seen_at`,
+    forgetDevices: `
+      delete from device_cursor where account_id = $1 and device not in (
+        select device from device_cursor where account_id = $1 order by seen_at desc limit $2)`,
   }
 }
 
@@ -171,5 +247,3 @@ const entryOf = (row: EntryRow): StoredEntry => ({
   payload: row.payload,
   at: row.at,
 })
-const headsOf = (rows: readonly Row[]): ReadonlyMap<number, number> =>
-  new Map(rows.map((row) => [Number(row.account_id), Number(row.head)]))

@@ -25,6 +25,8 @@ export const NS_DATA = 'jabber:x:data'
 export const NS_REGISTER = 'jabber:iq:register'
 /** XEP-0203. */
 export const NS_DELAY = 'urn:xmpp:delay'
+/** XEP-0359. */
+export const NS_STANZA_ID = 'urn:xmpp:sid:0'
 /** XEP-0199. */
 export const NS_PING = 'urn:xmpp:ping'
 /** XEP-0184. */

@@ -1,4 +1,4 @@
-import type { PlannedBatch } from '../batch-plan.ts'
+import { lingersFrom, type PlannedBatch } from '../batch-plan.ts'
 import type { Range } from '../ranges.ts'
 import { type Row, type Sql, StoreError } from '../sql.ts'
 import { sqlState } from './errors.ts'
@@ -9,21 +9,26 @@ import { sqlState } from './errors.ts'
  * `head` locks the logs in sorted order and computes from each log's *newest* row. What it reads of `entry` and of `log` by
  * select is the statement's snapshot, which may be older than a lock it had to wait for. That is enough: ids are committed in
  * order, so the snapshot holds every entry up to the head it shows (`seen`), and above it nothing is concluded. `excluded` carries
- * what is asked: its head says how many ids (`excluded.head - $2 + 1`), its cursor the lead, its gaps what was taken.
+ * what is asked: its head says how many ids (`excluded.head - $2 + 1`), its last the newest wanted one, its cursor the lead, its gaps
+ * what was taken.
  * The first case of the gaps is the usual one, everything up to the cursor taken, and far cheaper than the second.
  * `gone` and `kept` join `head`, so they touch an entry only under its log's lock.
  */
 const COMMIT = `
 with head as (
-  insert into log as l (account_id, head, cursor, gaps)
-  select p.account, $2::bigint - 1 + p.count, $2::bigint - 1 + p.lead,
-    case when s.account_id is null then '{}' else p.taken::int8multirange end
-  from unnest($4::bigint[], $5::bigint[], $6::bigint[], $7::text[]) as p (account, count, lead, taken)
+  insert into log as l (account_id, head, last, prior, cursor, gaps, lingers)
+  select p.account, $2::bigint - 1 + p.count, case p.tail when -1 then 0 else $2::bigint - 1 + p.count - p.tail end, 0,
+    $2::bigint - 1 + p.lead, case when s.account_id is null then '{}' else p.taken::int8multirange end, p.lingers
+  from unnest($4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $22::bigint[], $23::bigint[])
+    as p (account, count, lead, taken, tail, lingers)
   left join log s on s.account_id = p.account
   where p.count > 0 or s.account_id is not null
   order by p.account
   on conflict (account_id) do update set
     head = case when excluded.head < $2 then l.head else greatest(l.head, $2 - 1) + excluded.head - $2 + 1 end,
+    last = case excluded.last when 0 then l.last else greatest(l.head, $2 - 1) + excluded.last - $2 + 1 end,
+    prior = l.last,
+    lingers = least(l.lingers, excluded.lingers),
     (cursor, gaps) = (
       select
         case when r.cursor = l.head and excluded.head >= $2
@@ -58,7 +63,7 @@ with head as (
         where not isempty(excluded.gaps)
       ) as r
     )
-  returning account_id, head
+  returning account_id, head, prior
 ), gone as (
   delete from entry e using head h, unnest($18::bigint[], $19::bigint[], $20::bigint[]) as t (account, first, last)
   where h.account_id = t.account and e.account_id = t.account and e.id between t.first and t.last and e.archived = 0
@@ -75,24 +80,24 @@ with head as (
   from unnest($16::text[], $17::text[]) as p (stream, covered) order by p.stream
   on conflict (stream) do update set covered = m.covered + excluded.covered, at = excluded.at
 ), done as (
-  insert into batch (id, at, heads)
-  select $1::bytea, $3::bigint, string_agg(h.account_id || ':' || h.head, ',')
+  insert into batch (id, at, logs)
+  select $1::bytea, $3::bigint, string_agg(h.account_id || ':' || h.head || ':' || h.prior, ',')
   from head h join unnest($4::bigint[], $5::bigint[]) as p (account, count) on h.account_id = p.account
   where p.count > 0
   having count(*) > 0
 )
-select account_id, head from head`
+select account_id, head, prior from head`
 
-/** Commits a planned batch. Rows: `account_id`, `head` of each log touched. @throws StoreError */
+/** Commits a planned batch. Rows: `account_id`, `head`, `prior` of each log touched. @throws StoreError */
 export async function commitBatch(sql: Sql, batch: PlannedBatch): Promise<readonly Row[]> {
   try {
     return await sql.query(COMMIT, paramsOf(batch))
   } catch (error) {
     if (!(error instanceof StoreError && isDone(error.cause))) throw error
-    const [done] = await sql.query<{ heads: string }>('select heads from batch where id = $1', [batch.id])
-    return (done?.heads ?? '').split(',').map((pair) => {
-      const [account_id, head] = pair.split(':')
-      return { account_id: Number(account_id), head: Number(head) }
+    const [done] = await sql.query<{ logs: string }>('select logs from batch where id = $1', [batch.id])
+    return (done?.logs ?? '').split(',').map((log) => {
+      const [account_id, head, prior] = log.split(':')
+      return { account_id: Number(account_id), head: Number(head), prior: Number(prior) }
     })
   }
 }
@@ -102,6 +107,7 @@ const isDone = (cause: unknown): boolean =>
   sqlState(cause) === '23505' && cause instanceof Error && 'constraint' in cause && cause.constraint === 'batch_pkey'
 
 function paramsOf({ id, first, at, logs, entries, payloads, marks }: PlannedBatch) {
+  const gone = logs.filter((log) => !log.lingers)
   return [
     id,
     first,
@@ -122,10 +128,12 @@ function paramsOf({ id, first, at, logs, entries, payloads, marks }: PlannedBatc
     numbers(entries.map((entry) => entry.size)),
     texts(marks.map((mark) => mark.stream)),
     texts(marks.map((mark) => multirange(mark.covered))),
-    numbers(logs.flatMap(({ account, taken }) => taken.map(() => account))),
-    numbers(logs.flatMap(({ taken }) => taken.map(([from]) => from))),
-    numbers(logs.flatMap(({ taken }) => taken.map(([, to]) => to))),
+    numbers(gone.flatMap(({ account, taken }) => taken.map(() => account))),
+    numbers(gone.flatMap(({ taken }) => taken.map(([from]) => from))),
+    numbers(gone.flatMap(({ taken }) => taken.map(([, to]) => to))),
     numbers(entries.map((entry) => entry.contact)),
+    numbers(logs.map((log) => log.tail)),
+    `{${logs.map((log) => lingersFrom(log) ?? 'null').join(',')}}`,
   ]
 }
 

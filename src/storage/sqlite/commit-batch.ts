@@ -1,57 +1,73 @@
-import type { PlannedBatch, PlannedEntry, PlannedLog, PlannedMark } from '../batch-plan.ts'
+import { lingersFrom, type PlannedBatch, type PlannedEntry, type PlannedLog, type PlannedMark } from '../batch-plan.ts'
 import { join, type Range, subtract } from '../ranges.ts'
 import type { Row } from '../sql.ts'
 import type { Statements } from './statements.ts'
 
 interface LogRow {
   readonly head: number
+  readonly last: number
   readonly cursor: number
   /** JSON: ranges. */
   readonly gaps: string
+  readonly lingers: number | null
+}
+interface Moved {
+  readonly head: number
+  readonly prior: number
 }
 
-const NEW_LOG: LogRow = { head: 0, cursor: 0, gaps: '[]' }
+const NEW_LOG: LogRow = { head: 0, last: 0, cursor: 0, gaps: '[]', lingers: null }
 
-/** Commits a planned batch in one transaction; runs in the worker. Rows: `account_id`, `head` of each log with new entries. */
+/**
+ * Commits a planned batch in one transaction; runs in the worker. Rows: `account_id`, `head`, `prior` of each log with new
+ * entries.
+ */
 export function commitBatch(db: Statements, batch: PlannedBatch): readonly Row[] {
   return db.transaction(() => {
-    const done = db.get('select heads from batch where id = $1').get(batch.id)
-    if (done !== undefined) return JSON.parse(String(done.heads)) as readonly Row[]
-    const heads = new Map(batch.logs.map((log) => [log.account, moveLog(db, log, batch.first)]))
-    for (const entry of batch.entries) insertEntry(db, batch, entry, heads.get(entry.account) ?? 0)
+    const done = db.get('select logs from batch where id = $1').get(batch.id)
+    if (done !== undefined) return JSON.parse(String(done.logs)) as readonly Row[]
+    const moved = new Map(batch.logs.map((log) => [log.account, moveLog(db, log, batch.first)]))
+    for (const entry of batch.entries) insertEntry(db, batch, entry, moved.get(entry.account)?.head ?? 0)
     for (const mark of batch.marks) widenMark(db, mark, batch.at)
     const rows = batch.logs
       .filter((log) => log.count > 0)
-      .map(({ account }) => ({ account_id: account, head: heads.get(account) ?? 0 }))
+      .map(({ account }) => ({ account_id: account, ...(moved.get(account) ?? { head: 0, prior: 0 }) }))
     if (rows.length > 0) {
-      db.get('insert into batch (id, at, heads) values ($1, $2, $3)').run(batch.id, batch.at, JSON.stringify(rows))
+      db.get('insert into batch (id, at, logs) values ($1, $2, $3)').run(batch.id, batch.at, JSON.stringify(rows))
     }
     return rows
   })
 }
 
-/** Gives the log its new head, cursor and gaps, and removes what was taken and is not archived; returns the head. */
-function moveLog(db: Statements, { account, count, lead, taken }: PlannedLog, first: number): number {
-  const found = db.get('select head, cursor, gaps from log where account_id = $1').get(account) as LogRow | undefined
-  if (found === undefined && count === 0) return 0
-  const log = found ?? NEW_LOG
-  const { cursor, gaps } = taken.length === 0 ? log : take(db, account, log, taken)
-  const base = Math.max(log.head, first - 1)
-  const head = count === 0 ? log.head : base + count
-  const passed = count > 0 && cursor === log.head ? base + lead : cursor
+/** Gives the log its new head, cursor and gaps, and removes what was taken, is not archived and does not linger. */
+function moveLog(db: Statements, log: PlannedLog, first: number): Moved {
+  const { account, count, lead, tail, taken } = log
+  const found = db.get('select head, last, cursor, gaps, lingers from log where account_id = $1').get(account) as
+    | LogRow
+    | undefined
+  if (found === undefined && count === 0) return { head: 0, prior: 0 }
+  const row = found ?? NEW_LOG
+  const { cursor, gaps } = taken.length === 0 ? row : take(db, log, row)
+  const base = Math.max(row.head, first - 1)
+  const head = count === 0 ? row.head : base + count
+  const last = tail < 0 ? row.last : head - tail
+  const passed = count > 0 && cursor === row.head ? base + lead : cursor
+  const from = lingersFrom(log)
+  const lingers = from === undefined ? row.lingers : Math.min(row.lingers ?? from, from)
   db.get(
-    `insert into log (account_id, head, cursor, gaps) values ($1, $2, $3, $4)
-     on conflict (account_id) do update set head = excluded.head, cursor = excluded.cursor, gaps = excluded.gaps`,
-  ).run(account, head, passed, gaps)
-  return head
+    `insert into log (account_id, head, last, cursor, gaps, lingers) values ($1, $2, $3, $4, $5, $6)
+     on conflict (account_id) do update set
+       head = excluded.head, last = excluded.last, cursor = excluded.cursor, gaps = excluded.gaps, lingers = excluded.lingers`,
+  ).run(account, head, last, passed, gaps, lingers)
+  return { head, prior: row.last }
 }
 
-function take(db: Statements, account: number, log: LogRow, taken: readonly Range[]): Pick<LogRow, 'cursor' | 'gaps'> {
+function take(db: Statements, { account, taken, lingers }: PlannedLog, log: LogRow): Pick<LogRow, 'cursor' | 'gaps'> {
   const cursor = Math.max(log.cursor, Math.min(taken.at(-1)?.[1] ?? 0, log.head))
   const passed: readonly Range[] = cursor > log.cursor ? [[log.cursor + 1, cursor]] : []
   const before = JSON.parse(log.gaps) as readonly Range[]
   const gaps = subtract(join([...before, ...passed]), taken).flatMap((gap) => tighten(db, account, gap))
-  for (const [from, to] of taken) {
+  for (const [from, to] of lingers ? [] : taken) {
     db.get('delete from entry where account_id = $1 and id between $2 and $3 and archived = 0').run(account, from, to)
   }
   const rest = tighten(db, account, [cursor + 1, log.head])

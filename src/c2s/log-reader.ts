@@ -1,0 +1,191 @@
+import { Follower, type FollowPort, type FollowState, PAGE } from '../inbox/follow.ts'
+import type { StoredEntry } from '../inbox/store.ts'
+import { type BareJid, bareOf, type Domain, domainOf, type FullJid, isFull } from '../xmpp/jid.ts'
+import type { Message, Stanza } from '../xmpp/stanza.ts'
+import type { StoredSent } from './outbox.ts'
+import type { SessionParts } from './parts.ts'
+import { readStored } from './stored.ts'
+
+/** Stanzas, and their bytes, that wait for a session to have read its log. */
+const MAX_LATER = 5_000
+const MAX_LATER_BYTES = 4 * 1024 * 1024
+const RETRY_READ_MS = 1_000
+
+/** What the reader needs of its session. */
+export interface ReaderPort {
+  readonly jid: FullJid
+  readonly account: BareJid
+  readonly accountId: number
+  /** It has a stream. */
+  readonly isConnected: boolean
+  /** It takes no more for now. */
+  readonly isSlow: boolean
+  /** How long entries still have to wait. */
+  readonly entriesWaitMs: number
+  /** True when the entry was sent and is not confirmed yet. */
+  hasSent(id: number): boolean
+  write(stanza: Stanza, stored: StoredSent | undefined): void
+  /** A stanza cannot be given to this session any more. */
+  lost(stanza: Stanza): void
+  /** Its place in the log has changed so that others may care. */
+  followed(state: FollowState): void
+}
+
+/** A session's reading of its account's log, and what has to wait for it. */
+export class LogReader implements FollowPort {
+  readonly #parts: SessionParts
+  readonly #port: ReaderPort
+  readonly #follower = new Follower(this)
+  /** An entry for this session alone came while it was slow. */
+  #missed = false
+  /** What came from others while older entries are still being read from the log. */
+  #later: Stanza[] | undefined
+  #laterBytes = 0
+
+  constructor(parts: SessionParts, port: ReaderPort) {
+    this.#parts = parts
+    this.#port = port
+  }
+  get position(): number {
+    return this.#follower.position
+  }
+  get #domain(): Domain {
+    return domainOf(this.#port.account)
+  }
+
+  /** The session is available and gets entries. `from`: see Follower. */
+  start(from?: number): void {
+    this.#follower.start(from)
+  }
+  startAtEnd(): void {
+    this.#follower.startAtEnd()
+  }
+  /** The session lost its stream and may come back. */
+  pause(): void {
+    this.#follower.pause()
+    this.#flushLater()
+  }
+  /** The session is not available any more. */
+  stop(): void {
+    this.#follower.stop()
+    this.#flushLater()
+  }
+  /** The session is over: what waited is lost. */
+  end(): void {
+    this.#follower.stop()
+    for (const stanza of this.#later ?? []) this.#port.lost(stanza)
+    this.#later = undefined
+  }
+
+  /** True when it waits for older entries; it then comes after them. */
+  hasToWait(stanza: Stanza): boolean {
+    const { state } = this.#follower
+    if (state !== 'reading' && state !== 'stalled') return false
+    // Answers of the account and of the server say nothing about what is in the log.
+    if (stanza.kind === 'iq' && (bareOf(stanza.from) === this.#port.account || stanza.from === this.#domain))
+      return false
+    this.#later ??= []
+    if (this.#later.length < MAX_LATER && this.#laterBytes < MAX_LATER_BYTES) {
+      this.#later.push(stanza)
+      this.#laterBytes += stanza.content.length
+    } else {
+      this.#port.lost(stanza)
+    }
+    return true
+  }
+  /** True when the message may be given at once, ahead of its commit: the session follows, or it is for this session alone. */
+  accepts(message: Message): boolean {
+    if (!this.#port.isConnected || this.#isStalled(message)) return false
+    const { state } = this.#follower
+    return state === 'following' || (state === 'idle' && message.to === this.#port.jid)
+  }
+  /** An entry was committed; true when it is to be sent to this session now. `isFor`: it is among the recipients. */
+  pushed(id: number, prev: number, message: Message, isFor: boolean): boolean {
+    const { jid, isConnected } = this.#port
+    const isStalled = this.#isStalled(isFor ? message : undefined)
+    if (this.#follower.state === 'idle') return isFor && isConnected && !isStalled && message.to === jid
+    return this.#follower.pushed(id, prev) && isFor
+  }
+  #isStalled(message: Message | undefined): boolean {
+    if (!this.#port.isSlow) return false
+    this.#follower.full()
+    if (message?.to === this.#port.jid) this.#missed = true
+    return true
+  }
+  rewind(position: number): void {
+    this.#follower.rewind(position)
+  }
+  told(last: number): void {
+    this.#follower.told(last)
+  }
+  /** The session takes more again. */
+  drained(): void {
+    this.#follower.drained()
+    if (this.#missed && this.#follower.state === 'idle') this.fetchOwn()
+    this.#missed = false
+  }
+  /** A session that does not follow the log still gets what is for it alone: here, what came while it could not be given it. */
+  fetchOwn(): void {
+    this.#page(0, undefined)
+      .then(({ entries }) => {
+        if (!this.#port.isConnected || this.#follower.state !== 'idle') return
+        for (const entry of entries)
+          if (readStored(entry, this.#port.account).to === this.#port.jid) this.giveStored(entry)
+      })
+      .catch((error: unknown) => this.#parts.log.warn({ err: error }, 'inbox could not be read'))
+  }
+
+  // What the follower asks for.
+
+  read(after: number, since: number | undefined, reading: number): void {
+    this.#page(after, since)
+      .then(({ entries, last }) => this.#follower.page(reading, entries, last))
+      .catch((error: unknown) => {
+        this.#parts.log.warn({ err: error }, 'inbox could not be read')
+        setTimeout(() => this.#follower.retry(reading), RETRY_READ_MS).unref()
+      })
+  }
+  async #page(
+    after: number,
+    since: number | undefined,
+  ): Promise<{ readonly entries: readonly StoredEntry[]; readonly last: number }> {
+    const { account, accountId } = this.#port
+    await this.#parts.line.settled(account, accountId)
+    const page = await this.#parts.inbox.page(accountId, after, since, PAGE)
+    const wait = this.#port.entriesWaitMs
+    if (wait > 0 && page.entries.length > 0) await new Promise((resolve) => setTimeout(resolve, wait))
+    return page
+  }
+  giveStored(entry: StoredEntry): boolean {
+    const port = this.#port
+    if (port.isSlow) return false
+    if (port.hasSent(entry.id)) return true
+    let message: Message
+    try {
+      message = readStored(entry, port.account)
+    } catch (error) {
+      this.#parts.log.error({ err: error, id: entry.id }, 'stored entry cannot be read')
+      return true
+    }
+    // For another resource that is there to take it.
+    const { to } = message
+    if (to !== undefined && isFull(to) && to !== port.jid && this.#isConnected(to)) return true
+    port.write(message, { id: entry.id, isArchived: entry.archived })
+    return true
+  }
+  #isConnected(jid: FullJid): boolean {
+    const sessions = this.#parts.registry.of(this.#port.account)
+    if (sessions instanceof Promise) return this.#parts.sessions.get(jid) !== undefined
+    return sessions.some((s) => s.jid === jid)
+  }
+  moved(state: FollowState): void {
+    if (state === 'following') this.#flushLater()
+    this.#port.followed(state)
+  }
+  #flushLater(): void {
+    const later = this.#later
+    this.#later = undefined
+    this.#laterBytes = 0
+    for (const stanza of later ?? []) this.#port.write(stanza, undefined)
+  }
+}
