@@ -1,6 +1,6 @@
 import { AccountError } from './account/accounts.ts'
 import { PasswordError } from './account/password.ts'
-import type { Account } from './account/store.ts'
+import type { Account, Delivery } from './account/store.ts'
 import { type AccountSummary, type Admin, AdminError, type ServerKey as ServerKeySummary } from './contract/admin.ts'
 import type { Core } from './core.ts'
 import { openKeys } from './core.ts'
@@ -44,6 +44,10 @@ export class CoreAdmin implements Admin {
     const bare = accountJid(jid)
     await told(bare, () => this.#core.accounts.setPassword(bare, password))
   }
+  async setDelivery(jid: string, delivery: Delivery | undefined): Promise<void> {
+    const bare = accountJid(jid)
+    await told(bare, () => this.#core.accounts.setDelivery(bare, delivery))
+  }
   async deleteAccount(jid: string): Promise<void> {
     const bare = accountJid(jid)
     await told(bare, () => this.#core.accounts.remove(bare))
@@ -59,9 +63,9 @@ export class CoreAdmin implements Admin {
     return (await this.serverKey()) as ServerKeySummary
   }
 
-  #summary({ jid, isNumber, createdAt, disabledAt, fingerprint }: Account): AccountSummary {
+  #summary({ jid, isNumber, createdAt, disabledAt, delivery, fingerprint }: Account): AccountSummary {
     const isDisabled = disabledAt !== undefined
-    return { jid, isNumber, createdAt, isDisabled, fingerprint, sessions: this.#sessions?.(jid) }
+    return { jid, isNumber, createdAt, isDisabled, delivery, fingerprint, sessions: this.#sessions?.(jid) }
   }
 }
 

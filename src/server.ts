@@ -10,6 +10,7 @@ import { Clients } from './c2s/c2s.ts'
 import { Sessions } from './c2s/sessions.ts'
 import type { Config } from './config/schema.ts'
 import type { Address } from './config/units.ts'
+import type { AccountView } from './contract/account-view.ts'
 import type { Admin } from './contract/admin.ts'
 import type { Handlers } from './contract/feature.ts'
 import type { Ports } from './contract/ports.ts'
@@ -18,6 +19,7 @@ import { FEATURES } from './features/index.ts'
 import { serveAdmin } from './http/admin-socket.ts'
 import { listenOps } from './http/ops.ts'
 import { Inbox } from './inbox/inbox.ts'
+import { POLICIES } from './inbox/policy.ts'
 import { Quota } from './inbox/quota.ts'
 import { Certificates, developmentCertificate } from './net/certificates.ts'
 import { ConnectionCounts, listen } from './net/listener.ts'
@@ -104,6 +106,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     ...(options.stores === undefined ? {} : { stores: options.stores }),
     onChanged: (jid, what, by) => {
       router?.views.changed(jid)
+      if (what === 'delivery') router?.turned(jid)
       if (what === 'disabled' || what === 'removed' || what === 'password')
         router?.end(jid, 'not-authorized', `The account was changed: ${what}.`, by)
     },
@@ -140,6 +143,9 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     kept: (entry) => line.kept(entry),
   })
   const served = { domains, services: new Set<Jid>() }
+  const domainPolicy = POLICIES[config.inbox.delivery]
+  const policyOf = ({ account }: AccountView) =>
+    account?.delivery === undefined ? domainPolicy : POLICIES[account.delivery]
   const line = new Router({
     served,
     registry,
@@ -147,6 +153,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     inbox,
     bus,
     rosters: rosterStore,
+    policyOf,
     archives: () => false,
     log: logs.part({ part: 'router' }),
   })
@@ -262,6 +269,10 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
       inbox,
       registry,
       sessions,
+      policyOf: (account) => {
+        const view = line.views.peek(account)
+        return view === undefined ? line.views.load(account).then(policyOf, () => domainPolicy) : policyOf(view)
+      },
       nonzas: new Map(handlers.flatMap((h) => h.nonzas ?? []).map((n) => [`${n.name} ${n.ns}`, n])),
       limits: {
         resumeMs: limits.session.resume_time,
@@ -269,6 +280,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
         answerMs: limits.stream.answer_timeout,
         unacknowledged: limits.session.unacknowledged,
         unacknowledgedBytes: limits.session.unacknowledged_bytes,
+        exclusiveMs: config.inbox.exclusive_timeout,
         perAccount: limits.session.per_account,
       },
       log: c2sLog,

@@ -1,7 +1,7 @@
 import { type BareJid, bareOf, type Domain, domainOf, type FullJid, isFull, localOf, parseJid } from '../xmpp/jid.ts'
 import type { Passwords } from './password.ts'
 import { isNumberLocalpart } from './phone-number.ts'
-import type { Account, AccountStore } from './store.ts'
+import type { Account, AccountStore, Delivery } from './store.ts'
 import type { NewAccount } from './verification-store.ts'
 
 /**
@@ -19,7 +19,7 @@ export class AccountError extends Error {
   }
 }
 
-export type AccountChange = 'created' | 'disabled' | 'enabled' | 'removed' | 'password'
+export type AccountChange = 'created' | 'disabled' | 'enabled' | 'removed' | 'password' | 'delivery'
 
 export interface AccountsOptions {
   readonly store: AccountStore
@@ -105,6 +105,12 @@ export class Accounts {
     if (account.disabledAt === undefined) return
     await this.#store.setDisabled(account.id, undefined)
     await this.#onChanged(jid, 'enabled')
+  }
+  /** Undefined: the domain's policy. @throws AccountError unknown */
+  async setDelivery(jid: BareJid, delivery: Delivery | undefined): Promise<void> {
+    const account = await this.show(jid)
+    await this.#store.setDelivery(account.id, delivery)
+    await this.#onChanged(jid, 'delivery')
   }
   /** Removes the account and all it has. @throws AccountError unknown */
   async remove(jid: BareJid, by?: FullJid): Promise<void> {

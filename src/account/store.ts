@@ -44,6 +44,8 @@ export interface AccountStore {
   /** Replaces all secrets. */
   setSecrets(id: number, secrets: readonly ScramSecrets[]): Promise<void>
   setDisabled(id: number, at: number | undefined): Promise<void>
+  /** Undefined: the domain's policy. */
+  setDelivery(id: number, delivery: Delivery | undefined): Promise<void>
   setFingerprint(id: number, fingerprint: string): Promise<void>
   /** Removes the account and, by foreign keys, everything of it. */
   remove(id: number): Promise<void>

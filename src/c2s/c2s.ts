@@ -129,7 +129,13 @@ export class Clients {
     if (isFull && !parts.sessions.makeRoom(account))
       throw new StanzaError('resource-constraint', { text: 'Too many sessions of this account.' })
     if (stream.isOver || stream.connection.isGone) throw new StanzaError('not-allowed')
-    const session = new ClientSession(parts, stream, jid, id)
+    const session = new ClientSession(
+      parts,
+      stream,
+      jid,
+      id,
+      asked === undefined || asked === '' ? undefined : resource,
+    )
     parts.sessions.add(session)
     return { jid, handler: session }
   }

@@ -11,6 +11,12 @@ const MAX_LATER = 5_000
 const MAX_LATER_BYTES = 4 * 1024 * 1024
 const RETRY_READ_MS = 1_000
 
+interface Page {
+  readonly entries: readonly StoredEntry[]
+  readonly last: number
+  readonly since: number | undefined
+}
+
 /** What the reader needs of its session. */
 export interface ReaderPort {
   readonly jid: FullJid
@@ -36,6 +42,8 @@ export class LogReader implements FollowPort {
   readonly #parts: SessionParts
   readonly #port: ReaderPort
   readonly #follower = new Follower(this)
+  /** Known to the policy `every-device`. */
+  #device: string | undefined
   /** An entry for this session alone came while it was slow. */
   #missed = false
   /** What came from others while older entries are still being read from the log. */
@@ -53,9 +61,10 @@ export class LogReader implements FollowPort {
     return domainOf(this.#port.account)
   }
 
-  /** The session is available and gets entries. `from`: see Follower. */
-  start(from?: number): void {
-    this.#follower.start(from)
+  /** The session is available and gets entries. `device`: where that device has ended before is where a first reading begins. */
+  start(device: string | undefined): void {
+    this.#device = device
+    this.#follower.start()
   }
   startAtEnd(): void {
     this.#follower.startAtEnd()
@@ -126,7 +135,7 @@ export class LogReader implements FollowPort {
   }
   /** A session that does not follow the log still gets what is for it alone: here, what came while it could not be given it. */
   fetchOwn(): void {
-    this.#page(0, undefined)
+    this.#page(0, undefined, undefined)
       .then(({ entries }) => {
         if (!this.#port.isConnected || this.#follower.state !== 'idle') return
         for (const entry of entries)
@@ -139,22 +148,23 @@ export class LogReader implements FollowPort {
 
   read(after: number, since: number | undefined, reading: number): void {
     this.#page(after, since)
-      .then(({ entries, last }) => this.#follower.page(reading, entries, last))
+      .then((page) => this.#follower.page(reading, page.entries, page.last, page.since))
       .catch((error: unknown) => {
         this.#parts.log.warn({ err: error }, 'inbox could not be read')
         setTimeout(() => this.#follower.retry(reading), RETRY_READ_MS).unref()
       })
   }
-  async #page(
-    after: number,
-    since: number | undefined,
-  ): Promise<{ readonly entries: readonly StoredEntry[]; readonly last: number }> {
+  async #page(after: number, since: number | undefined, device = this.#device): Promise<Page> {
     const { account, accountId } = this.#port
-    await this.#parts.line.settled(account, accountId)
-    const page = await this.#parts.inbox.page(accountId, after, since, PAGE)
+    const { line, inbox } = this.#parts
+    await line.settled(account, accountId)
+    const isFirst = since === undefined && Number.isFinite(after)
+    const cursor = isFirst && device !== undefined ? await inbox.deviceCursor(accountId, device) : undefined
+    const begin = cursor ?? since
+    const page = await inbox.page(accountId, cursor ?? after, begin, PAGE)
     const wait = this.#port.entriesWaitMs
     if (wait > 0 && page.entries.length > 0) await new Promise((resolve) => setTimeout(resolve, wait))
-    return page
+    return { ...page, since: begin }
   }
   giveStored(entry: StoredEntry): boolean {
     const port = this.#port

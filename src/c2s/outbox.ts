@@ -35,11 +35,15 @@ export const isOwn = (entry: Entry | StoredSent): entry is Entry => 'state' in e
  */
 export class Outbox {
   readonly #jid: FullJid
+  readonly #now: () => number
   readonly #take: (sent: Sent) => void
   readonly #sent = new AckQueue<Sent>()
   /** Entries that were sent before counting began. */
   #early: readonly Sent[] = NONE
   #bytes = 0
+  #entries = 0
+  /** Ms of the wheel's clock: since when the oldest entry here is the oldest. */
+  #entriesSince = 0
   #isCounting = false
   #wantsAnswer = false
   /** Since when our <r/> or ping is unanswered; 0: none is. */
@@ -49,16 +53,41 @@ export class Outbox {
   #pingedAt = Number.NEGATIVE_INFINITY
   #enabledAt = Number.NEGATIVE_INFINITY
 
-  /** `take` is called with each item that the device has confirmed. */
-  constructor(jid: FullJid, take: (sent: Sent) => void) {
+  /** `take` is called with each item that the device has confirmed; `now` is the wheel's clock. */
+  constructor(jid: FullJid, now: () => number, take: (sent: Sent) => void) {
     this.#jid = jid
+    this.#now = now
     this.#take = (sent) => {
-      this.#bytes -= sent.stanza.content.length
+      this.#left(sent)
       take(sent)
     }
   }
+  #left({ stanza, entry }: Sent): void {
+    this.#bytes -= stanza.content.length
+    if (entry === undefined) return
+    this.#entries--
+    this.#entriesSince = this.#now()
+  }
   get length(): number {
     return this.#sent.length
+  }
+  /** How long the oldest entry has been waited for; 0: there is none. */
+  entryWaitsMs(now: number): number {
+    return this.#entries === 0 ? 0 : now - this.#entriesSince
+  }
+  /** The id of the oldest entry that is not confirmed and has one. */
+  get oldestId(): number | undefined {
+    let oldest: number | undefined
+    for (const { entry } of this)
+      if (entry?.id !== undefined && (oldest === undefined || entry.id < oldest)) oldest = entry.id
+    return oldest
+  }
+  /** Entries that were not confirmed are somebody else's now: they are not sent again (policy `exclusive`). */
+  dropEntries(): void {
+    this.#sent.drop((sent) => {
+      if (sent.entry !== undefined) this.#left(sent)
+      return sent.entry !== undefined
+    })
   }
   /** Of what is kept here. */
   get bytes(): number {
@@ -88,6 +117,7 @@ export class Outbox {
     if (entry === undefined && !this.#isCounting) return
     this.#sent.push({ stanza, entry })
     this.#bytes += stanza.content.length
+    if (entry !== undefined && this.#entries++ === 0) this.#entriesSince = this.#now()
     if (entry !== undefined || this.#sent.length >= ASK_AFTER) this.#wantsAnswer = true
   }
   /** The question goes out with the next write. */
@@ -158,7 +188,7 @@ export class Outbox {
   detach(): readonly Sent[] {
     const early = this.#early
     this.#early = NONE
-    for (const { stanza } of early) this.#bytes -= stanza.content.length
+    for (const sent of early) this.#left(sent)
     this.#askedAt = 0
     return early
   }

@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import type { NonzaHandler } from '../contract/handler.ts'
 import type { Session } from '../contract/session.ts'
 import type { Inbox } from '../inbox/inbox.ts'
+import type { Policy } from '../inbox/policy.ts'
 import type { Registry } from '../presence/registry.ts'
 import type { LocalSession } from '../router/local.ts'
 import type { Progress } from '../router/route.ts'
@@ -17,8 +18,11 @@ export interface SessionParts {
     fromClient(raw: RawElement, session: LocalSession, number: number): Progress
     submit(stanza: Stanza): void
     rewind(account: BareJid, position: number): void
+    turned(account: BareJid): void
     settled(account: BareJid, id: number): Promise<void>
   }
+  /** Never rejects: the domain's where the account's cannot be known now. */
+  readonly policyOf: (account: BareJid) => Policy | Promise<Policy>
   readonly presence: { sessionEnded(session: Session): unknown }
   readonly inbox: Inbox
   readonly registry: Registry
@@ -38,5 +42,7 @@ export interface SessionLimits {
   /** Stanzas sent and not acknowledged above which a session counts as slow. */
   readonly unacknowledged: number
   readonly unacknowledgedBytes: number
+  /** How long an entry may be offered to one device before it is the next one's turn (policy `exclusive`). */
+  readonly exclusiveMs: number
   readonly perAccount: number
 }

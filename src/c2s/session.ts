@@ -17,6 +17,7 @@ import type { RawElement } from '../xmpp/tokenizer.ts'
 import { LogReader, type ReaderPort } from './log-reader.ts'
 import { isOwn, Outbox, type Sent, type StoredSent } from './outbox.ts'
 import type { SessionParts } from './parts.ts'
+import { LogTurn, type TurnPort } from './turn.ts'
 
 /** Stanzas of a client that may be unsettled before its socket is read no further. */
 const MAX_PENDING = 1_024
@@ -28,7 +29,7 @@ const NO_FLAGS: ReadonlySet<SessionFlag> = new Set()
  * A bound resource (RFC 6120 §7): counts, acknowledges and resumes (XEP-0198), takes entries of its account's inbox and tells
  * the inbox when the device has them. It lives on one stream after the other; between two it is detached.
  */
-export class ClientSession implements LocalSession, StreamHandler, ReaderPort {
+export class ClientSession implements LocalSession, StreamHandler, ReaderPort, TurnPort {
   readonly jid: FullJid
   readonly account: BareJid
   readonly accountId: number
@@ -41,6 +42,7 @@ export class ClientSession implements LocalSession, StreamHandler, ReaderPort {
   readonly #parts: SessionParts
   readonly #log: LogReader
   readonly #outbox: Outbox
+  readonly #turn: LogTurn
   readonly #progress = new SettledPrefix()
   #wire: Stream | undefined
   #presence: Presence | undefined
@@ -55,7 +57,7 @@ export class ClientSession implements LocalSession, StreamHandler, ReaderPort {
   #leaving: { readonly until: number } | undefined
   #isOver = false
 
-  constructor(parts: SessionParts, wire: Stream, jid: FullJid, accountId: number) {
+  constructor(parts: SessionParts, wire: Stream, jid: FullJid, accountId: number, device: string | undefined) {
     this.#parts = parts
     this.#wire = wire
     this.jid = jid
@@ -64,7 +66,12 @@ export class ClientSession implements LocalSession, StreamHandler, ReaderPort {
     this.node = parts.node
     this.ip = wire.ip
     this.#log = new LogReader(parts, this)
-    this.#outbox = new Outbox(jid, (sent) => this.#take(sent))
+    this.#turn = new LogTurn(parts, this, this.#log, device)
+    this.#outbox = new Outbox(
+      jid,
+      () => wire.now(),
+      (sent) => this.#take(sent),
+    )
     this.#watch(wire, parts.limits.idleMs)
     parts.registry.put(this.#registered)
   }
@@ -94,14 +101,19 @@ export class ClientSession implements LocalSession, StreamHandler, ReaderPort {
     if (on) flags.add(name)
     else flags.delete(name)
     this.flags = flags
-    this.#register()
+    this.register()
   }
   available(priority: number | undefined, presence: Presence | undefined): void {
     this.priority = priority
     this.#presence = presence
-    this.#register()
-    if (priority !== undefined && priority >= 0 && this.#wire !== undefined) this.#log.start()
-    else this.#log.stop()
+    this.#turn.queue()
+    if (this.#turn.queuedAt === undefined) this.#log.stop()
+  }
+  get isServable(): boolean {
+    return this.priority !== undefined && this.priority >= 0 && this.#wire !== undefined && !this.#isOver
+  }
+  lookAtTurn(): void {
+    this.#turn.look()
   }
   end(condition: StreamCondition, text: string): void {
     this.#resumable = false
@@ -226,6 +238,8 @@ export class ClientSession implements LocalSession, StreamHandler, ReaderPort {
     if (this.#isOver) return
     const outbox = this.#outbox
     outbox.add(stanza, entry)
+    if (entry !== undefined && this.#turn.policy.serves === 'one' && this.#wire !== undefined)
+      this.#watch(this.#wire, this.#parts.limits.exclusiveMs)
     const { unacknowledged, unacknowledgedBytes } = this.#parts.limits
     // Entries stop at half of that; who confirms nothing of the rest either is ended.
     if (outbox.length > unacknowledged * 2 || outbox.bytes > unacknowledgedBytes * 2) {
@@ -280,23 +294,19 @@ export class ClientSession implements LocalSession, StreamHandler, ReaderPort {
   #take({ entry }: Sent): void {
     if (entry === undefined) return
     const { inbox } = this.#parts
-    if (isOwn(entry)) inbox.taken(entry, !entry.isArchived && this.#othersRead())
-    else inbox.takenStored(this.accountId, entry.id, !entry.isArchived && this.#othersRead())
+    const lingers = !entry.isArchived && this.#turn.isStillRead()
+    if (isOwn(entry)) inbox.taken(entry, lingers)
+    else inbox.takenStored(this.accountId, entry.id, lingers)
+    this.#turn.saveCursor()
   }
-  /** True when another session of the account is there and has not read all of its log. */
-  #othersRead(): boolean {
-    const sessions = this.#parts.registry.of(this.account)
-    if (sessions instanceof Promise) return true
-    return sessions.some((s) => s.jid !== this.jid && isBehind(s))
+  get oldestEntry(): number | undefined {
+    return this.#outbox.oldestId
   }
   followed(state: FollowState): void {
     this.flag('following', state === 'following')
-    if (state === 'following') this.#lookWhatLingers()
-  }
-  /** What was kept for those who had still to read it goes when all have. */
-  #lookWhatLingers(): void {
-    const sessions = this.#parts.registry.of(this.account)
-    if (!(sessions instanceof Promise) && !sessions.some(isBehind)) this.#parts.inbox.passed(this.accountId)
+    if (state !== 'following') return
+    this.#turn.lookWhatLingers()
+    this.#turn.saveCursor()
   }
   drained(): void {
     if (!this.isSlow) this.#log.drained()
@@ -312,6 +322,11 @@ export class ClientSession implements LocalSession, StreamHandler, ReaderPort {
     if (askedAt !== 0 && now - askedAt >= answerMs) {
       wire.close(new StreamError('connection-timeout', 'We asked whether somebody is there, and nobody answered.'))
       return
+    }
+    const waits = this.#outbox.entryWaitsMs(now)
+    if (this.#turn.policy.serves === 'one' && waits > 0) {
+      if (waits >= this.#parts.limits.exclusiveMs) this.#turn.pass()
+      else this.#watch(wire, this.#parts.limits.exclusiveMs - waits)
     }
     // Silence is asked about as if something had been sent.
     if (!this.#isHeard) this.#outbox.wonder()
@@ -340,7 +355,7 @@ export class ClientSession implements LocalSession, StreamHandler, ReaderPort {
       this.#finish()
       return
     }
-    this.#log.pause()
+    this.#turn.pause()
     this.#untaken(this.#outbox.detach())
     // What only memory holds of it must not wait for a device that may never come back.
     this.#parts.inbox.commitHeld(this.accountId)
@@ -381,24 +396,27 @@ export class ClientSession implements LocalSession, StreamHandler, ReaderPort {
     wire.send(
       `<resumed xmlns='${NS_SM}' previd='${Buffer.from(this.stream ?? []).toString('base64url')}' h='${this.h % 2 ** 32}'/>`,
     )
+    // While it was away others were offered them.
+    if (this.#turn.policy.serves === 'one') this.#outbox.dropEntries()
     this.#outbox.resend(wire)
     wire.connection.touch()
-    if (this.priority !== undefined && this.priority >= 0) this.#log.start()
-    else this.#log.fetchOwn()
+    this.#turn.queue()
+    if (!this.isServable) this.#log.fetchOwn()
   }
   /** True when nothing that the client has sent is open. */
   get isSettled(): boolean {
     return this.#progress.open === 0
   }
 
-  #register(): void {
+  register(): void {
     this.#parts.registry.update(this.#registered)
   }
   get #registered(): RegisteredSession {
     const { jid, node, priority, flags } = this
+    const { queuedAt } = this.#turn
     const presence =
       this.#presence === undefined ? undefined : { content: this.#presence.content, lang: this.#presence.lang }
-    return { jid, node, priority, flags, presence }
+    return { jid, node, priority, flags, queuedAt, presence }
   }
   #finish(): void {
     if (this.#isOver) return
@@ -407,10 +425,12 @@ export class ClientSession implements LocalSession, StreamHandler, ReaderPort {
     const wasAvailable = this.priority !== undefined
     void this.#parts.presence.sessionEnded(this)
     this.priority = undefined
+    this.#turn.end()
     this.#untaken(this.#outbox)
     this.#log.end()
     this.#unregister()
-    this.#lookWhatLingers()
+    this.#turn.lookWhatLingers()
+    if (this.#turn.policy.serves === 'one') this.#parts.line.turned(this.account)
     this.#parts.log.info({ session: this.#parts.tagOf(this.jid), wasAvailable }, 'session ended')
   }
   /** Others ask this node about the account only as long as it is registered here, so what it has taken is saved first. */
@@ -421,7 +441,7 @@ export class ClientSession implements LocalSession, StreamHandler, ReaderPort {
       registry.remove(this.jid, this.node)
       return
     }
-    this.#register()
+    this.register()
     void inbox.flushed(this.accountId).then(() => {
       // The resource may have been bound again meanwhile.
       if (sessions.get(this.jid) === undefined) registry.remove(this.jid, this.node)
@@ -466,9 +486,4 @@ export function readCount(h: string | undefined): number {
   if (h === undefined || !/^\d{1,10}$/.test(h) || Number(h) >= 2 ** 32)
     throw new StreamError('invalid-xml', 'h must be a number.')
   return Number(h)
-}
-
-/** True when the session is to get entries and has not yet read all of the log. */
-function isBehind({ priority, flags }: RegisteredSession): boolean {
-  return priority !== undefined && priority >= 0 && !flags.has('following')
 }

@@ -5,6 +5,7 @@ import { withAdmin } from './context.ts'
 import { readPassword } from './password.ts'
 
 const PAGE = 200
+const POLICIES = ['first-come', 'exclusive', 'every-device'] as const
 
 /** `fernruf account …`: one account at a time, or many from a file. */
 export const ACCOUNT_COMMANDS: readonly Command[] = [
@@ -32,6 +33,11 @@ export const ACCOUNT_COMMANDS: readonly Command[] = [
     run: (call) => change(call, 'deleted', (admin, jid) => admin.deleteAccount(jid)),
   },
   {
+    usage: 'account delivery JID POLICY',
+    help: 'how its messages reach its devices: first-come, exclusive, every-device, or default (the domain’s)',
+    run: delivery,
+  },
+  {
     usage: 'account passwd JID',
     help: 'sets a password, read from standard input',
     run: async (call) => {
@@ -49,6 +55,14 @@ async function change(call: Call, done: string, work: Change): Promise<ExitCode>
   await withAdmin(call, (admin) => work(admin, jid))
   call.print(`${jid} ${done}`)
   return 0
+}
+
+async function delivery(call: Call): Promise<ExitCode> {
+  const wish = call.positionals[1] ?? ''
+  const policy = POLICIES.find((name) => name === wish)
+  if (policy === undefined && wish !== 'default')
+    throw new UsageError(`expected ${POLICIES.join(', ')} or default, not ${wish}`)
+  return await change(call, `has the policy ${wish}`, (admin, jid) => admin.setDelivery(jid, policy))
 }
 
 async function add(call: Call): Promise<ExitCode> {
@@ -103,6 +117,7 @@ async function show(call: Call): Promise<ExitCode> {
   call.print(`  made      ${new Date(account.createdAt).toISOString()}`)
   call.print(`  by        ${account.isNumber ? 'phone number' : 'name'}`)
   call.print(`  state     ${account.isDisabled ? 'disabled' : 'in use'}`)
+  call.print(`  delivery  ${account.delivery ?? 'as the domain'}`)
   call.print(`  key       ${account.fingerprint ?? 'none'}`)
   if (account.sessions !== undefined) call.print(`  sessions  ${account.sessions}`)
   return 0

@@ -226,7 +226,7 @@ type Frozen<T> = unknown extends T
 
 /** Sections that say something to a part that does not exist yet, in the words of the file. */
 export function unbuiltSections(config: Config): string[] {
-  const { s2s, redis, workers, http, keys, sms, inbox, account } = config
+  const { s2s, redis, workers, http, keys, sms, account } = config
   const found: (string | false)[] = [
     s2s !== undefined && 's2s',
     redis !== undefined && 'redis',
@@ -237,7 +237,6 @@ export function unbuiltSections(config: Config): string[] {
     sms?.provider.startsWith('vonage') === true && `sms.provider ${sms.provider}`,
     account.registration.includes('invite') && 'account.registration invite',
     account.inactive_after !== undefined && 'account.inactive_after',
-    inbox.delivery !== 'first-come' && `inbox.delivery ${inbox.delivery}`,
   ]
   return found.filter((name) => name !== false)
 }

@@ -1,3 +1,5 @@
+import type { Delivery } from '../account/store.ts'
+
 /** An account as the operator sees it. */
 export interface AccountSummary {
   readonly jid: string
@@ -6,6 +8,8 @@ export interface AccountSummary {
   /** Ms since the epoch. */
   readonly createdAt: number
   readonly isDisabled: boolean
+  /** Undefined: the domain's policy. */
+  readonly delivery: Delivery | undefined
   /** OpenPGP fingerprint of its key, upper-case hex. */
   readonly fingerprint: string | undefined
   /** Connected resources; undefined where that is not known, because no server runs. */
@@ -32,6 +36,8 @@ export interface Admin {
   showAccount(jid: string): Promise<AccountSummary>
   setDisabled(jid: string, disabled: boolean): Promise<void>
   setPassword(jid: string, password: string): Promise<void>
+  /** How its messages are shared out among its devices; undefined: as the domain's. */
+  setDelivery(jid: string, delivery: Delivery | undefined): Promise<void>
   deleteAccount(jid: string): Promise<void>
   /** Undefined when there is none yet. */
   serverKey(): Promise<ServerKey | undefined>

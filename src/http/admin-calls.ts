@@ -3,12 +3,14 @@ import { ADMIN_FAULTS, type Admin } from '../contract/admin.ts'
 
 const jid = z.string().min(1).max(3071)
 const password = z.string().min(1).max(1024)
+const delivery = z.enum(['first-come', 'exclusive', 'every-device'])
 const nothing = z.undefined()
 const summary = z.object({
   jid: z.string(),
   isNumber: z.boolean(),
   createdAt: z.number(),
   isDisabled: z.boolean(),
+  delivery: delivery.optional(),
   fingerprint: z.string().optional(),
   sessions: z.number().optional(),
 })
@@ -21,6 +23,7 @@ export const CALLS = {
   showAccount: { args: z.tuple([jid]), result: summary },
   setDisabled: { args: z.tuple([jid, z.boolean()]), result: nothing },
   setPassword: { args: z.tuple([jid, password]), result: nothing },
+  setDelivery: { args: z.tuple([jid, delivery.nullable()]), result: nothing },
   deleteAccount: { args: z.tuple([jid]), result: nothing },
   serverKey: { args: z.tuple([]), result: serverKey.optional() },
   initServerKey: { args: z.tuple([]), result: serverKey },
@@ -37,6 +40,7 @@ export const PERFORM: {
   showAccount: (admin, [of]) => admin.showAccount(of),
   setDisabled: (admin, [of, disabled]) => admin.setDisabled(of, disabled),
   setPassword: (admin, [of, word]) => admin.setPassword(of, word),
+  setDelivery: (admin, [of, policy]) => admin.setDelivery(of, policy ?? undefined),
   deleteAccount: (admin, [of]) => admin.deleteAccount(of),
   serverKey: (admin) => admin.serverKey(),
   initServerKey: (admin) => admin.initServerKey(),

@@ -24,6 +24,7 @@ export async function connectAdmin(dataDir: string): Promise<Admin | undefined> 
     showAccount: async (jid) => withAbsent(await call('showAccount', jid)),
     setDisabled: (jid, disabled) => call('setDisabled', jid, disabled),
     setPassword: (jid, password) => call('setPassword', jid, password),
+    setDelivery: (jid, delivery) => call('setDelivery', jid, delivery ?? null),
     deleteAccount: (jid) => call('deleteAccount', jid),
     serverKey: () => call('serverKey'),
     initServerKey: () => call('initServerKey'),
@@ -31,7 +32,12 @@ export async function connectAdmin(dataDir: string): Promise<Admin | undefined> 
 }
 
 /** JSON has no undefined: what is absent is put back. */
-const withAbsent = ({ fingerprint, sessions, ...rest }: Result<'showAccount'>) => ({ ...rest, fingerprint, sessions })
+const withAbsent = ({ delivery, fingerprint, sessions, ...rest }: Result<'showAccount'>) => ({
+  ...rest,
+  delivery,
+  fingerprint,
+  sessions,
+})
 
 function post(path: string, name: string, json: string): Promise<{ readonly status: number; readonly body: unknown }> {
   return new Promise((resolve, reject) => {

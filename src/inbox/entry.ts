@@ -1,4 +1,5 @@
 import type { Stanza } from '../xmpp/stanza.ts'
+import type { Policy } from './policy.ts'
 
 /**
  * `held`: given to devices at once, in memory only, until one takes it or a second has passed; `committing`: in a batch;
@@ -28,6 +29,8 @@ export interface NewMessage {
   readonly sender: Sender | undefined
   /** The stanza's number on the sender's stream. */
   readonly number: number
+  /** The recipient's. */
+  readonly policy: Policy
   /** It stays in the recipient's archive when it was taken. */
   readonly isArchived: boolean
   /** `Account.id` of the sender in whose archive it is too. */
@@ -56,6 +59,7 @@ export class Entry {
   /** The wanted entry before it, see `Placed`. */
   prev = 0
   readonly account: number
+  readonly policy: Policy
   readonly isArchived: boolean
   readonly sent: SentCopy | undefined
   readonly sender: Sender | undefined
@@ -76,6 +80,7 @@ export class Entry {
     this.stanza = message.stanza
     this.sender = message.sender
     this.number = message.number
+    this.policy = message.policy
     this.isArchived = message.isArchived
     this.sent = message.sentBy === undefined ? undefined : { account: message.sentBy, id: undefined }
     this.at = at

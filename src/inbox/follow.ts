@@ -46,14 +46,9 @@ export class Follower {
     return this.#position
   }
 
-  /** idle → reading. `from`: a position that the session's device had before. */
-  start(from?: number): void {
-    if (this.#state !== 'idle') return
-    if (from !== undefined && this.#since === undefined) {
-      this.#position = from
-      this.#since = from
-    }
-    this.#read()
+  /** idle → reading */
+  start(): void {
+    if (this.#state === 'idle') this.#read()
   }
   /** idle → reading, and nothing that was there before is given. */
   startAtEnd(): void {
@@ -109,10 +104,10 @@ export class Follower {
     if (last > this.#known) this.#known = last
     if (this.#state === 'following') this.#read()
   }
-  /** The answer to `read`: entries in order, and the log's last one. */
-  page(reading: number, entries: readonly StoredEntry[], last: number): void {
+  /** The answer to `read`: entries in order, and the log's last one; `since`: where the reading began if it was the first one. */
+  page(reading: number, entries: readonly StoredEntry[], last: number, since: number = last): void {
     if (this.#state !== 'reading' || reading !== this.#reading) return
-    this.#since ??= last
+    this.#since ??= since
     for (const entry of entries) {
       if (!this.#port.giveStored(entry)) {
         this.#move('stalled')

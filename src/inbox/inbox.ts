@@ -5,10 +5,15 @@ import type { Stanza } from '../xmpp/stanza.ts'
 import { Entry, type NewMessage, type SentCopy, type Taker } from './entry.ts'
 import { GroupCommit, type IsUnavailable } from './group-commit.ts'
 import type { Quota } from './quota.ts'
-import type { InboxStore, NewEntry, Placed, StoredEntry } from './store.ts'
+import type { DeviceCursor, InboxStore, NewEntry, Placed, StoredEntry } from './store.ts'
 
 /** An entry that nobody has taken is committed after this long; with the wheel's tick and the commit it stays under a second. */
 const HOLD_MS = 600
+
+/** Cursors of devices are collected so long. */
+const DEVICES_MS = 250
+/** Devices known of one account (DESIGN.md section 5). */
+const MAX_DEVICES = 16
 
 /** What the inbox tells the line. */
 export interface InboxEvents {
@@ -37,6 +42,10 @@ export class Inbox implements Timed {
   readonly #events: InboxEvents
   readonly #quota: Quota
   readonly #lanes = new Map<number, Lane>()
+  readonly #log: Logger
+  readonly #devices = new Map<number, Map<string, () => number>>()
+  #devicesTimer: NodeJS.Timeout | undefined
+  #savingDevices = Promise.resolve()
   /** Accounts of which entries linger by what was taken here. */
   readonly #lingering = new Set<number>()
   /** Held entries by age; those taken meanwhile are passed over. */
@@ -56,6 +65,7 @@ export class Inbox implements Timed {
     this.#store = store
     this.#wheel = wheel
     this.#events = events
+    this.#log = log
     this.#commit = new GroupCommit(store, isUnavailable, log)
   }
   /** True while the store does not answer. */
@@ -137,6 +147,40 @@ export class Inbox implements Timed {
       .then(() => this.#store.sweep(account))
       .catch(() => this.#lingering.add(account))
   }
+  /** How far a device has taken the account's log; undefined: it is not known. */
+  async deviceCursor(account: number, device: string): Promise<number | undefined> {
+    await this.#saveDevices()
+    return await this.#store.deviceCursor(account, device)
+  }
+  /** A device has taken something; its cursor is asked for when it is saved, soon. */
+  deviceTook(account: number, device: string, cursor: () => number): void {
+    const devices = this.#devices.get(account) ?? new Map<string, () => number>()
+    this.#devices.set(account, devices.set(device, cursor))
+    this.#devicesTimer ??= setTimeout(() => void this.#saveDevices(), DEVICES_MS)
+  }
+  /** Settles when all that was told before is saved. */
+  #saveDevices(): Promise<void> {
+    this.#savingDevices = this.#savingDevices.then(() => this.#saveDevicesNow())
+    return this.#savingDevices
+  }
+  async #saveDevicesNow(): Promise<void> {
+    clearTimeout(this.#devicesTimer)
+    this.#devicesTimer = undefined
+    if (this.#devices.size === 0) return
+    const cursors: DeviceCursor[] = []
+    for (const [account, devices] of this.#devices)
+      for (const [device, cursor] of devices) cursors.push({ account, device, cursor: cursor() })
+    this.#devices.clear()
+    try {
+      await this.#store.saveDevices(
+        cursors.filter(({ cursor }) => cursor > 0),
+        MAX_DEVICES,
+      )
+    } catch (error) {
+      // Entries come again under the same id.
+      this.#log.warn({ err: error }, 'device cursors could not be saved')
+    }
+  }
   /** False when the account's inbox is full. */
   hasRoom(account: number): boolean {
     return this.#quota.hasRoom(account)
@@ -160,16 +204,19 @@ export class Inbox implements Timed {
   }
   /** Settles when all entries and takes of the account that this node knows of are in the store. */
   async flushed(account: number): Promise<void> {
-    if (this.isBusy(account)) await this.#commit.flushed()
+    if (!this.isBusy(account)) return
+    await this.#commit.flushed()
+    await this.#saveDevices()
   }
   /** True while something of the account is only here. */
   isBusy(account: number): boolean {
-    return this.#lanes.has(account) || this.#commit.hasTakes(account)
+    return this.#lanes.has(account) || this.#commit.hasTakes(account) || this.#devices.has(account)
   }
   /** Commits everything and settles when that is done. */
   async flush(): Promise<void> {
     for (const lane of this.#lanes.values()) this.#commitHeld(lane)
     await this.#commit.flushed()
+    await this.#saveDevices()
   }
   waiting(account: number): Promise<{ readonly entries: number; readonly bytes: number }> {
     return this.#store.waiting(account)

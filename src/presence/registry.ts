@@ -7,6 +7,8 @@ export interface RegisteredSession {
   /** Undefined until initial presence, and again after unavailable. */
   readonly priority: number | undefined
   readonly flags: ReadonlySet<'carbons' | 'inactive' | 'following' | 'interested'>
+  /** Ms since the epoch: its place among the account's resources that are available and connected (policy `exclusive`); undefined: none. */
+  readonly queuedAt: number | undefined
   /** The last undirected available presence: content between the tags (canonical XML), with its xml:lang. */
   readonly presence: { readonly content: Uint8Array; readonly lang: string | undefined } | undefined
 }

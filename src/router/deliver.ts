@@ -3,6 +3,7 @@ import type { Direction } from '../contract/hook.ts'
 import type { Origin } from '../contract/session.ts'
 import type { Entry } from '../inbox/entry.ts'
 import type { Inbox } from '../inbox/inbox.ts'
+import type { Policy } from '../inbox/policy.ts'
 import type { RegisteredSession, Registry } from '../presence/registry.ts'
 import { type BareJid, bareOf, type FullJid } from '../xmpp/jid.ts'
 import type { Iq, Message, Stanza } from '../xmpp/stanza.ts'
@@ -21,6 +22,7 @@ export interface DeliverDeps {
   readonly sessions: LocalSessions
   readonly inbox: Inbox
   readonly relay: Relay
+  policyOf(view: AccountView): Policy
   /** Whether an account archives its messages with a contact. */
   archives(view: AccountView, contact: BareJid): boolean
   /** The station `toOffline`: what it does to a message none of the account's sessions is chosen for. @throws StanzaError */
@@ -57,7 +59,9 @@ export class Delivery {
   ): Delivered {
     const { account } = view
     const keeping = keepingOf(message)
-    const targets = account === undefined || account.disabledAt !== undefined ? 'refused' : targetsOf(message, sessions)
+    const policy = this.#deps.policyOf(view)
+    const targets =
+      account === undefined || account.disabledAt !== undefined ? 'refused' : targetsOf(message, sessions, policy)
     if (account === undefined || targets === 'refused') {
       const isTold = account === undefined || account.disabledAt !== undefined ? keeping !== 'fleeting' : true
       if (isTold && !isReceipt(message)) this.#refuse(message, origin)
@@ -73,7 +77,7 @@ export class Delivery {
     }
     const progress = this.inOrder(account.id, origin, () => {
       for (const target of targets) this.sendTo(target, given)
-      this.#copies(given, sessions, targets, 'received')
+      if (policy.copiesReceived) this.#copies(given, sessions, targets, 'received')
       if (sender !== undefined) this.#sentCopies(given)
     })
     return { progress, entry: undefined }
@@ -105,6 +109,7 @@ export class Delivery {
   ): Delivered {
     const { inbox, archives } = this.#deps
     const account = view.account?.id as number
+    const policy = this.#deps.policyOf(view)
     const isToSelf = senderView?.jid === view.jid
     const isArchived = keeping === 'archived' && archives(view, bareOf(message.from))
     const isSentArchived =
@@ -114,15 +119,17 @@ export class Delivery {
       stanza: message,
       sender: origin.kind === 'client' ? (origin.session as LocalSession) : undefined,
       number: origin.kind === 'client' ? origin.number : 0,
+      policy,
       isArchived,
       sentBy: isSentArchived ? senderView.account?.id : undefined,
     }
     // No device sees what the archive lacks (DESIGN.md section 3).
-    const takers = isArchived || isSentArchived ? undefined : this.#takers(message, targets)
+    const mayHold = policy.mayHold && !isArchived && !isSentArchived
+    const takers = mayHold ? this.#takers(message, targets) : undefined
     if (takers !== undefined && inbox.mayHold(account, takers)) {
       const entry = inbox.hold(fresh, takers)
       for (const taker of takers) taker.give(entry)
-      this.#copies(message, this.#deps.registry.of(view.jid), targets, 'received')
+      if (policy.copiesReceived) this.#copies(message, this.#deps.registry.of(view.jid), targets, 'received')
       if (senderView !== undefined) this.#sentCopies(message)
       return { progress: 'pending', entry }
     }
@@ -168,10 +175,10 @@ export class Delivery {
     else this.#push(entry, message, account, sessions)
   }
   #push(entry: Entry, message: Message, account: BareJid, sessions: Sessions): void {
-    const { id, prev, isArchived } = entry
+    const { id, prev, policy, isArchived } = entry
     const given = isArchived ? message.adding(stanzaId(account, id as number)) : message
     const pushed: Pushed = { id: id as number, prev, isArchived, message: given, entry }
-    const found = targetsOf(message, sessions)
+    const found = targetsOf(message, sessions, policy)
     const targets = found === 'refused' ? [] : found
     const nodes = new Set<string>()
     for (const { jid, node } of sessions) {
@@ -184,7 +191,7 @@ export class Delivery {
     }
     // What was given ahead of its commit was copied then.
     if (entry.takers.length > 0) return
-    this.#copies(given, sessions, targets, 'received')
+    if (policy.copiesReceived) this.#copies(given, sessions, targets, 'received')
     if (entry.sender === undefined) return
     const { sent } = entry
     this.#sentCopies(sent?.id === undefined ? message : message.adding(stanzaId(bareOf(message.from), sent.id)))

@@ -6,6 +6,7 @@ import type { LinePort } from '../contract/ports.ts'
 import type { Origin, Recipient } from '../contract/session.ts'
 import type { Entry } from '../inbox/entry.ts'
 import type { Inbox } from '../inbox/inbox.ts'
+import type { Policy } from '../inbox/policy.ts'
 import type { Bus } from '../presence/bus.ts'
 import type { RegisteredSession, Registry } from '../presence/registry.ts'
 import type { RosterStore } from '../roster/store.ts'
@@ -33,6 +34,8 @@ export interface RouterDeps {
   readonly inbox: Inbox
   readonly bus: Bus
   readonly rosters: RosterStore
+  /** How the account's messages are shared out among its devices. */
+  readonly policyOf: (view: AccountView) => Policy
   /** Whether an account archives its messages with a contact. */
   readonly archives: (view: AccountView, contact: BareJid) => boolean
   readonly log: Logger
@@ -69,6 +72,7 @@ export class Router implements Line, LinePort {
       sessions: deps.sessions,
       inbox: deps.inbox,
       relay: this.#relay,
+      policyOf: deps.policyOf,
       archives: deps.archives,
       offline: (message, view) => this.#stations.offline(message, view),
       toSession: (stanza, session, direction, addressed) =>
@@ -289,6 +293,11 @@ export class Router implements Line, LinePort {
     for (const session of this.#deps.sessions.of(account)) session.rewind(position)
     this.#relay.publish({ frame: 'rewind', account, position })
   }
+  /** Whose turn it is at the account's log may have changed (policy `exclusive`): its sessions look again, on all nodes. */
+  turned(account: BareJid): void {
+    for (const session of this.#deps.sessions.of(account)) session.lookAtTurn()
+    this.#relay.publish({ frame: 'turned', account })
+  }
   /** Before this node reads the account's log: has the nodes of its other sessions write down what they know. */
   async settled(account: BareJid, id: number): Promise<void> {
     const sessions = await this.#deps.registry.of(account)
@@ -344,6 +353,9 @@ export class Router implements Line, LinePort {
         break
       case 'rewind':
         for (const session of this.#deps.sessions.of(frame.account)) session.rewind(frame.position)
+        break
+      case 'turned':
+        for (const session of this.#deps.sessions.of(frame.account)) session.lookAtTurn()
         break
       case 'flush':
         this.#deps.inbox.commitHeld(frame.account)

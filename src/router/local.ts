@@ -27,6 +27,8 @@ export interface LocalSession extends Session, Taker, Sender {
   push(pushed: Pushed, isFor: boolean): void
   /** Entries above `position` may be open again. */
   rewind(position: number): void
+  /** The order of the account's resources may have changed: starts or stops its reading (policy `exclusive`). */
+  lookAtTurn(): void
   /** Sets priority and last presence, here and in the registry; starts or stops the delivery of entries. */
   available(priority: number | undefined, presence: Presence | undefined): void
   /** Ends the session with a stream error. */

@@ -1,3 +1,4 @@
+import { POLICIES, type Policy, servedBy } from '../inbox/policy.ts'
 import type { RegisteredSession } from '../presence/registry.ts'
 import { isFull, type Jid } from '../xmpp/jid.ts'
 import { NS_RECEIPTS } from '../xmpp/ns.ts'
@@ -6,8 +7,8 @@ import type { Message } from '../xmpp/stanza.ts'
 type Sessions = readonly RegisteredSession[]
 const NONE: Sessions = []
 
-/** RFC 6121 §8.5.2 and §8.5.3: the resources a message goes to; `refused` where its sender is told that there is no way. */
-export function targetsOf(message: Message, sessions: Sessions): Sessions | 'refused' {
+/** RFC 6121 §8.5.2 and §8.5.3, and the account's policy: the resources a message goes to; `refused` where its sender is told that there is no way. */
+export function targetsOf(message: Message, sessions: Sessions, policy: Policy): Sessions | 'refused' {
   const to = message.to as Jid | undefined
   if (to !== undefined && isFull(to)) {
     const target = sessions.find((s) => s.jid === to)
@@ -20,7 +21,8 @@ export function targetsOf(message: Message, sessions: Sessions): Sessions | 'ref
   } else if (message.type === 'error') {
     return NONE
   }
-  return sessions.filter((s) => s.priority !== undefined && s.priority >= 0)
+  // A headline is news for all who are there; only what is an entry is somebody's work.
+  return servedBy(message.type === 'headline' ? POLICIES['first-come'] : policy, sessions)
 }
 
 /** Kontalk's clients send it again when it is bounced, for ever (kontalk-protocol h.6). */

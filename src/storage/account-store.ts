@@ -93,6 +93,10 @@ export class SqlAccountStore implements AccountStore {
     await this.#database.query('update account set disabled_at = $2 where id = $1', [id, at ?? null])
   }
 
+  async setDelivery(id: number, delivery: Delivery | undefined): Promise<void> {
+    await this.#database.query('update account set delivery = $2 where id = $1', [id, delivery ?? null])
+  }
+
   async setFingerprint(id: number, fingerprint: string): Promise<void> {
     await this.#database.query('update account set fingerprint = $2 where id = $1', [id, fingerprint])
   }

@@ -44,6 +44,11 @@ export class AckQueue<T> {
   *[Symbol.iterator](): Generator<T> {
     for (let i = this.#head; i < this.#items.length; i++) yield this.#items[i] as T
   }
+  /** Takes out what is open and meets the test; as if it had never been sent. */
+  drop(test: (item: T) => boolean): void {
+    this.#items = this.#items.slice(this.#head).filter((item) => !test(item))
+    this.#head = 0
+  }
   /** Begins anew, at zero. */
   clear(): void {
     this.#acked = 0
