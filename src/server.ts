@@ -274,6 +274,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
         return view === undefined ? line.views.load(account).then(policyOf, () => domainPolicy) : policyOf(view)
       },
       nonzas: new Map(handlers.flatMap((h) => h.nonzas ?? []).map((n) => [`${n.name} ${n.ns}`, n])),
+      resumed: handlers.flatMap((h) => h.resumed ?? []),
       limits: {
         resumeMs: limits.session.resume_time,
         idleMs: limits.stream.idle_timeout,

@@ -28,6 +28,8 @@ export interface SessionParts {
   readonly registry: Registry
   readonly sessions: Sessions
   readonly nonzas: ReadonlyMap<string, NonzaHandler>
+  /** What features do when a session goes on with another stream. */
+  readonly resumed: readonly ((session: Session) => void)[]
   readonly limits: SessionLimits
   readonly log: Logger
   /** What stands for an address in the log (a number account's is as secret as the number). */

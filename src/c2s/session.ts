@@ -124,8 +124,8 @@ export class ClientSession implements LocalSession, StreamHandler, ReaderPort, T
   accepts(message: Message): boolean {
     return !this.#isOver && this.#log.accepts(message)
   }
-  give(entry: Entry): void {
-    this.write(entry.stanza, entry)
+  give(entry: Entry, message: Message): void {
+    this.write(message, entry)
   }
   push(pushed: Pushed, isFor: boolean): void {
     const { id, prev, message, entry, isArchived } = pushed
@@ -399,6 +399,7 @@ export class ClientSession implements LocalSession, StreamHandler, ReaderPort, T
     // While it was away others were offered them.
     if (this.#turn.policy.serves === 'one') this.#outbox.dropEntries()
     this.#outbox.resend(wire)
+    for (const resumed of this.#parts.resumed) resumed(this)
     wire.connection.touch()
     this.#turn.queue()
     if (!this.isServable) this.#log.fetchOwn()

@@ -128,7 +128,7 @@ export class Delivery {
     const takers = mayHold ? this.#takers(message, targets) : undefined
     if (takers !== undefined && inbox.mayHold(account, takers)) {
       const entry = inbox.hold(fresh, takers)
-      for (const taker of takers) taker.give(entry)
+      for (const taker of takers) taker.give(entry, this.#annotated(message, taker))
       if (policy.copiesReceived) this.#copies(message, this.#deps.registry.of(view.jid), targets, 'received')
       if (senderView !== undefined) this.#sentCopies(message)
       return { progress: 'pending', entry }
@@ -199,12 +199,16 @@ export class Delivery {
   #pushTo(session: LocalSession | undefined, pushed: Pushed, targets: readonly { readonly jid: FullJid }[]): void {
     if (session === undefined) return
     const isFor = targets.some((t) => t.jid === session.jid)
-    session.push(isFor ? this.#annotated(pushed, session) : pushed, isFor)
+    if (!isFor) {
+      session.push(pushed, false)
+      return
+    }
+    const message = this.#annotated(pushed.message, session)
+    session.push(message === pushed.message ? pushed : { ...pushed, message }, true)
   }
   /** What is kept is not dropped by a guard of `toSession`: somebody has to take it. */
-  #annotated(pushed: Pushed, session: LocalSession): Pushed {
-    const message = this.#deps.toSession(pushed.message, session, 'received', true)
-    return message === undefined || message === pushed.message ? pushed : { ...pushed, message }
+  #annotated(message: Message, session: LocalSession): Message {
+    return this.#deps.toSession(message, session, 'received', true) ?? message
   }
   /** The same on the nodes of the account's other sessions; `jids`: the recipients there. */
   pushed(account: BareJid, jids: readonly FullJid[], pushed: Pushed): void {

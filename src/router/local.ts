@@ -21,8 +21,8 @@ export interface LocalSession extends Session, Taker, Sender {
   readonly accountId: number
   /** True when an entry may be given to it now: it is following, or is not at the log at all and the message is for it alone. */
   accepts(message: Message): boolean
-  /** Sends an entry that it accepts, ahead of its commit. */
-  give(entry: Entry): void
+  /** Sends an entry that it accepts, ahead of its commit; `message`: as this session gets it. */
+  give(entry: Entry, message: Message): void
   /** An entry was committed: sends it where the session is among its recipients, follows the log and has not got it. */
   push(pushed: Pushed, isFor: boolean): void
   /** Entries above `position` may be open again. */

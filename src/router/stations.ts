@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import type { AccountView } from '../contract/account-view.ts'
-import type { Direction, Stations as Events, Hook, Station } from '../contract/hook.ts'
+import type { Direction, Stations as Events, Hook, Phases, Station } from '../contract/hook.ts'
 import type { Session } from '../contract/session.ts'
 import type { Kind, Message, Stanza } from '../xmpp/stanza.ts'
 import { HookTable, runStation } from './run-hooks.ts'
@@ -12,16 +12,29 @@ export interface Work<T> {
   readonly after: ((then: () => void) => void) | undefined
 }
 
+interface ToSession {
+  readonly guards: readonly Phases<Events['toSession']>['guard'][]
+  readonly annotates: readonly Phases<Events['toSession']>['annotate'][]
+  readonly copies: readonly Phases<Events['toSession']>['copy'][]
+}
+
 /** The stations of the line, with the hooks of all enabled features. A station without hooks costs nothing. */
 export class StationRunner {
   readonly #hooks: HookTable
   readonly #log: Logger
+  readonly #toSession: Readonly<Record<Kind, ToSession>>
   /** Some feature makes something of the account's messages for its other sessions. */
   readonly hasCopies: boolean
 
   constructor(hooks: readonly Hook[], log: Logger) {
     this.#hooks = new HookTable(hooks)
     this.#log = log
+    const phasesOf = (kind: Kind): ToSession => ({
+      guards: this.#hooks.of('toSession', kind, 'guard'),
+      annotates: this.#hooks.of('toSession', kind, 'annotate'),
+      copies: this.#hooks.of('toSession', kind, 'copy'),
+    })
+    this.#toSession = { message: phasesOf('message'), presence: phasesOf('presence'), iq: phasesOf('iq') }
     this.hasCopies = !this.#hooks.isEmpty('toSession', 'message')
   }
   isEmpty(station: Station, kind: Kind): boolean {
@@ -54,12 +67,22 @@ export class StationRunner {
     return result
   }
 
-  /** What one session gets of a stanza; undefined when a guard keeps it back, or failed. */
+  /**
+   * What one session gets of a stanza; undefined when a guard keeps it back, or failed. The way of every stanza to every session,
+   * so it makes do without `runStation`; nothing can be recorded here.
+   */
   toSession<S extends Stanza>(stanza: S, session: Session, direction: Direction, addressed: boolean): S | undefined {
-    if (this.isEmpty('toSession', stanza.kind)) return addressed ? stanza : undefined
+    const { guards, annotates, copies } = this.#toSession[stanza.kind]
+    if (guards.length === 0 && annotates.length === 0 && copies.length === 0) return addressed ? stanza : undefined
     try {
-      const event = { stanza, session, direction, addressed }
-      return this.run('toSession', event, (e) => ({ result: e.stanza as S, after: undefined }))
+      let event: Events['toSession'] = { stanza, session, direction, addressed }
+      for (const guard of guards) if (guard(event) === 'drop') return undefined
+      for (const annotate of annotates) {
+        const annotated = annotate(event)
+        if (annotated !== event.stanza) event = { stanza: annotated, session, direction, addressed }
+      }
+      for (const copy of copies) copy(event)
+      return event.stanza as S
     } catch (error) {
       this.#log.error({ err: error, station: 'toSession' }, 'hook failed')
       return undefined
