@@ -1,3 +1,4 @@
+import type { ArchivingPreferences } from '../account/archiving.ts'
 import type { Account } from '../account/store.ts'
 import type { RosterItem } from '../roster/store.ts'
 import type { BareJid } from '../xmpp/jid.ts'
@@ -12,6 +13,8 @@ export interface AccountView {
   readonly account: Account | undefined
   /** By contact, every item in any state, with pending requests. Empty for no account. */
   readonly roster: ReadonlyMap<BareJid, RosterItem>
+  /** Which messages its owner wants archived (XEP-0441): see `isArchived`. */
+  readonly archiving: ArchivingPreferences
 }
 
 /** Views of local accounts. */

@@ -1,3 +1,4 @@
+import type { ArchivingPreferences } from '../account/archiving.ts'
 import type { Account } from '../account/store.ts'
 import type { BareJid } from '../xmpp/jid.ts'
 
@@ -23,12 +24,19 @@ export interface RosterItem {
   readonly version: number
 }
 
+/** An account with what the line needs to know of it. */
+export interface LoadedAccount {
+  readonly account: Account
+  readonly archiving: ArchivingPreferences
+  readonly items: readonly RosterItem[]
+  /** The roster's. */
+  readonly version: number
+}
+
 /** Tables `roster` (per account: version) and `roster_item`. Removed items stay as tombstones for versioned pushes. */
 export interface RosterStore {
-  /** The account and its whole roster in one query; undefined when there is no such account. */
-  load(
-    jid: BareJid,
-  ): Promise<{ readonly account: Account; readonly items: readonly RosterItem[]; readonly version: number } | undefined>
+  /** The account with all the line needs to know of it, in one query; undefined when there is no such account. */
+  load(jid: BareJid): Promise<LoadedAccount | undefined>
   /**
    * Reads one item under the roster's lock, lets `change` decide, and writes what it returns with the next version; undefined
    * removes it, the same object leaves it. `maxItems` bounds the roster. @throws RosterError full

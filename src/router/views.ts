@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import { ARCHIVE_ALL } from '../account/archiving.ts'
 import type { AccountView, Views } from '../contract/account-view.ts'
 import type { RosterItem, RosterStore } from '../roster/store.ts'
 import type { BareJid } from '../xmpp/jid.ts'
@@ -53,8 +54,8 @@ export class ViewCache implements Views {
       if (token.isStale) return await this.load(jid)
       const view: AccountView =
         found === undefined
-          ? { jid, account: undefined, roster: NO_ROSTER }
-          : { jid, account: found.account, roster: rosterOf(found.items) }
+          ? { jid, account: undefined, roster: NO_ROSTER, archiving: ARCHIVE_ALL }
+          : { jid, account: found.account, roster: rosterOf(found.items), archiving: found.archiving }
       this.#views.set(jid, view)
       return view
     } finally {

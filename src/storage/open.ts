@@ -1,8 +1,10 @@
 import type { AccountStore } from '../account/store.ts'
+import type { ArchiveStore } from '../inbox/archive.ts'
 import type { InboxStore } from '../inbox/store.ts'
 import type { RosterStore } from '../roster/store.ts'
 import { StartError } from '../util/start-error.ts'
 import { SqlAccountStore } from './account-store.ts'
+import { SqlArchiveStore } from './archive-store.ts'
 import { SqlInboxStore } from './inbox-store.ts'
 import { migrate } from './migrate.ts'
 import { PostgresDatabase } from './postgres/database.ts'
@@ -15,6 +17,7 @@ export interface Stores {
   readonly accounts: AccountStore
   readonly rosters: RosterStore
   readonly inbox: InboxStore
+  readonly archive: ArchiveStore
   /** Brings the database up to date; returns the names of the migrations applied. @throws StartError, StoreError */
   migrate(): Promise<readonly string[]>
   close(): Promise<void>
@@ -48,6 +51,7 @@ function storesOn(database: Database, inbox: InboxStore, now: () => number): Sto
     accounts: new SqlAccountStore(database, now),
     rosters: new SqlRosterStore(database),
     inbox,
+    archive: new SqlArchiveStore(database),
     migrate: () => migrate(database),
     close: () => database.close(),
   }

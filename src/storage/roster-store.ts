@@ -1,7 +1,9 @@
+import type { ArchivingRule } from '../account/archiving.ts'
 import { RosterError } from '../roster/roster-error.ts'
 import type { RosterItem, RosterStore, Subscription } from '../roster/store.ts'
 import type { BareJid } from '../xmpp/jid.ts'
 import { ACCOUNT_COLUMNS, type AccountRow, accountOf } from './account-store.ts'
+import { preferencesOf } from './archive-store.ts'
 import type { Database, Sql } from './sql.ts'
 
 /** Tombstones kept per roster; a client that missed more changes than that gets the whole roster. */
@@ -21,6 +23,11 @@ interface ItemRow {
   readonly version: number
   readonly removed: number
 }
+/** Of the table `archive_preference`, where there is a row. */
+interface ArchivingRow {
+  readonly archiving: ArchivingRule | null
+  readonly archiving_lists: string | null
+}
 type Joined = ItemRow | { readonly contact: null }
 
 /** Tables `roster` and `roster_item` in either dialect. */
@@ -32,16 +39,24 @@ export class SqlRosterStore implements RosterStore {
   }
 
   async load(jid: BareJid): ReturnType<RosterStore['load']> {
-    const rows = await this.#database.query<AccountRow & { roster_version: number } & Joined>(
-      `select ${ACCOUNT_COLUMNS}, coalesce(r.version, 0) as roster_version, ${COLUMNS}
-       from account a left join roster r on r.account_id = a.id
+    const rows = await this.#database.query<AccountRow & ArchivingRow & { roster_version: number } & Joined>(
+      `select ${ACCOUNT_COLUMNS}, p.rule as archiving, case when row_number() over () = 1 then p.lists end as archiving_lists,
+         coalesce(r.version, 0) as roster_version, ${COLUMNS}
+       from account a left join archive_preference p on p.account_id = a.id left join roster r on r.account_id = a.id
        left join roster_item i on i.account_id = a.id and i.removed = 0
        where a.jid = $1`,
       [jid],
     )
     const first = rows[0]
     if (first === undefined) return undefined
-    return { account: accountOf(first), items: rows.filter(hasItem).map(itemOf), version: first.roster_version }
+    // The lists may be long, and come with one row only.
+    const lists = rows.find((row) => row.archiving_lists !== null)?.archiving_lists ?? null
+    return {
+      account: accountOf(first),
+      archiving: preferencesOf(first.archiving, lists),
+      items: rows.filter(hasItem).map(itemOf),
+      version: first.roster_version,
+    }
   }
 
   change(

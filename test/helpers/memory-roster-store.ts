@@ -1,3 +1,4 @@
+import { ARCHIVE_ALL } from '../../src/account/archiving.ts'
 import type { Account } from '../../src/account/store.ts'
 import { RosterError } from '../../src/roster/roster-error.ts'
 import type { RosterItem, RosterStore } from '../../src/roster/store.ts'
@@ -32,7 +33,9 @@ export class MemoryRosterStore implements RosterStore {
   async load(jid: BareJid): ReturnType<RosterStore['load']> {
     await undefined
     const kept = this.#rosters.get(jid)
-    return kept && { account: kept.account, items: [...kept.items.values()], version: kept.version }
+    return (
+      kept && { account: kept.account, archiving: ARCHIVE_ALL, items: [...kept.items.values()], version: kept.version }
+    )
   }
   async change(
     account: number,

@@ -1,4 +1,5 @@
 import { pino } from 'pino'
+import { ARCHIVE_ALL } from '../../src/account/archiving.ts'
 import type { AccountView, Views } from '../../src/contract/account-view.ts'
 import type { LinePort } from '../../src/contract/ports.ts'
 import type { Session, SessionFlag } from '../../src/contract/session.ts'
@@ -67,7 +68,7 @@ export class PresenceWorld {
       load: async (account) => {
         const found = await this.store.load(account)
         const roster = new Map(found?.items.map((i) => [i.contact, i]))
-        const view = { jid: account, account: found?.account, roster }
+        const view = { jid: account, account: found?.account, roster, archiving: found?.archiving ?? ARCHIVE_ALL }
         this.#views.set(account, view)
         return view
       },

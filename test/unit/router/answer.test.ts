@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { pino } from 'pino'
+import { ARCHIVE_ALL } from '../../../src/account/archiving.ts'
 import type { AccountView } from '../../../src/contract/account-view.ts'
 import type { IqHandler } from '../../../src/contract/handler.ts'
 import type { Origin } from '../../../src/contract/session.ts'
@@ -23,8 +24,9 @@ function world(handlers: readonly IqHandler[]) {
   const answered: string[] = []
   let awaited: (() => void) | undefined
   const view = (account: BareJid): AccountView => {
-    if (account === JULIET || account === ROMEO) return { jid: account, account: accountOf(account), roster: new Map() }
-    return { jid: account, account: account === DISABLED ? accountOf(account, 5) : undefined, roster: new Map() }
+    const rest = { jid: account, roster: new Map(), archiving: ARCHIVE_ALL }
+    if (account === JULIET || account === ROMEO) return { ...rest, account: accountOf(account) }
+    return { ...rest, account: account === DISABLED ? accountOf(account, 5) : undefined }
   }
   const answers = new Answers({
     served: { domains: new Set([domainOf(ROMEO)]), services: new Set() },

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { ARCHIVE_ALL } from '../../../src/account/archiving.ts'
 import type { RosterItem, RosterStore } from '../../../src/roster/store.ts'
 import { ViewCache } from '../../../src/router/views.ts'
 import type { BareJid } from '../../../src/xmpp/jid.ts'
@@ -17,7 +18,12 @@ const item = (contact: BareJid, version: number): RosterItem => ({
   listed: true,
   version,
 })
-const found = (version: number): Found => ({ account: accountOf(JULIET), items: [item(ROMEO, version)], version })
+const found = (version: number): Found => ({
+  account: accountOf(JULIET),
+  archiving: ARCHIVE_ALL,
+  items: [item(ROMEO, version)],
+  version,
+})
 
 /** A cache over a store whose answers the test gives, one by one. */
 function world() {
@@ -68,7 +74,12 @@ describe('views', () => {
     const { cache, answer } = world()
     const view = cache.load(JULIET)
     answer(0, undefined)
-    assert.deepEqual(await view, { jid: JULIET, account: undefined, roster: new Map() })
+    assert.deepEqual(await view, {
+      jid: JULIET,
+      account: undefined,
+      roster: new Map(),
+      archiving: ARCHIVE_ALL,
+    })
   })
 
   test('a change drops it and is told; another node’s is not told on', async () => {
