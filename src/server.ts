@@ -136,6 +136,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
   const { registry } = network
   const sessions = new Sessions(wheel, limits.session.per_account)
   const inboxStore = measured(stores.inbox, 'inbox', time)
+  const archive = measured(stores.archive, 'archive', time)
   const rosterStore = measured(stores.rosters, 'roster', time)
   const isUnavailable = (error: unknown) => error instanceof StoreError && error.fault === 'unavailable'
   const quota = new Quota(inboxStore, limits.inbox.open_entries, limits.inbox.open_bytes)
@@ -210,6 +211,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     rosters,
     presence,
     keys,
+    archive,
   }
   const stop = new AbortController()
   teardown.add(() => stop.abort())

@@ -1,5 +1,6 @@
 import type { Accounts } from '../account/accounts.ts'
 import type { Registration } from '../account/registration.ts'
+import type { ArchiveStore } from '../inbox/archive.ts'
 import type { Keys } from '../keys/directory.ts'
 import type { Registry } from '../presence/registry.ts'
 import type { RosterChange, Rosters } from '../roster/roster.ts'
@@ -51,5 +52,6 @@ export interface Ports {
   readonly rosters: Rosters
   readonly presence: PresencePort
   readonly keys: Keys
+  readonly archive: ArchiveStore
 }
 export type Port = keyof Ports

@@ -7,7 +7,8 @@ import version from './xep0092-version.ts'
 import caps from './xep0115-caps.ts'
 import ping from './xep0199-ping.ts'
 import carbons from './xep0280-carbons.ts'
+import archive from './xep0313-archive.ts'
 import csi from './xep0352-csi.ts'
 
 /** Every feature the server can offer; the order is the order of handlers within a phase. */
-export const FEATURES: readonly Feature[] = [register, roster, preapproval, disco, caps, version, ping, carbons, csi]
+export const FEATURES: readonly Feature[] = [register, roster, preapproval, disco, caps, version, ping, carbons, archive, csi]

@@ -25,8 +25,6 @@ export const NS_DATA = 'jabber:x:data'
 export const NS_REGISTER = 'jabber:iq:register'
 /** XEP-0203. */
 export const NS_DELAY = 'urn:xmpp:delay'
-/** XEP-0359. */
-export const NS_STANZA_ID = 'urn:xmpp:sid:0'
 /** XEP-0199. */
 export const NS_PING = 'urn:xmpp:ping'
 /** XEP-0184. */
@@ -35,3 +33,12 @@ export const NS_RECEIPTS = 'urn:xmpp:receipts'
 export const NS_ROSTER = 'jabber:iq:roster'
 /** Kontalk's variant of XEP-0189. */
 export const NS_PUBKEY = 'urn:xmpp:pubkey:2'
+/** XEP-0313 and XEP-0441. */
+export const NS_MAM = 'urn:xmpp:mam:2'
+/** XEP-0059. */
+export const NS_RSM = 'http://jabber.org/protocol/rsm'
+export const NS_SID = 'urn:xmpp:sid:0'
+/** XEP-0424. */
+export const NS_RETRACT = 'urn:xmpp:message-retract:1'
+/** XEP-0050. */
+export const NS_COMMANDS = 'http://jabber.org/protocol/commands'

@@ -2,9 +2,9 @@ import type { ArchivePage, PageBounds } from '../../src/inbox/archive.ts'
 import type { NewEntry } from '../../src/inbox/store.ts'
 import type { Stores } from '../../src/storage/open.ts'
 import { el } from '../../src/xmpp/element.ts'
-import { type Jid, parseJid } from '../../src/xmpp/jid.ts'
+import { type BareJid, bareOf, type Jid, parseJid } from '../../src/xmpp/jid.ts'
 import { NS_CLIENT } from '../../src/xmpp/ns.ts'
-import { Stanza } from '../../src/xmpp/stanza.ts'
+import { type Message, Stanza } from '../../src/xmpp/stanza.ts'
 import { batch, entry, text } from './store-samples.ts'
 
 /** A page as large as anything a test writes. */
@@ -28,32 +28,40 @@ export function archive(
   return stores.inbox.commit(batch(written.map((body, i) => archived(account, body, { ...other, at: at + i * 1_000 }))))
 }
 
-/** A chat message as an entry of the archive of `owner`, who sent or received it. */
-export function chatEntry(
-  account: number,
-  owner: string,
-  message: {
-    readonly from: string
-    readonly to: string
-    readonly body: string
-    readonly id?: string
-    readonly at?: number
-  },
-): NewEntry {
-  const jid = (address: string): Jid => {
-    const parsed = parseJid(address)
-    if (parsed === undefined) throw new Error(`${address} is no address`)
-    return parsed
-  }
-  const direction = message.from.startsWith(owner) ? 'sent' : 'received'
-  const stanza = Stanza.of(
-    { kind: 'message', type: 'chat', id: message.id, from: jid(message.from), to: jid(message.to) },
-    el('body', NS_CLIENT, {}, message.body),
+/** A chat message of a conversation. */
+export interface Said {
+  readonly from: string
+  readonly to: string
+  readonly body: string
+  readonly id?: string
+  /** Ms since the epoch; now, unless said otherwise. */
+  readonly at?: number
+}
+const address = (text: string): Jid => {
+  const parsed = parseJid(text)
+  if (parsed === undefined) throw new Error(`${text} is no address`)
+  return parsed
+}
+export const messageOf = ({ from, to, body, id }: Said): Message =>
+  Stanza.of(
+    { kind: 'message', type: 'chat', id, from: address(from), to: address(to) },
+    el('body', NS_CLIENT, {}, body),
   )
-  return archived(account, '', {
-    direction,
-    peer: direction === 'sent' ? message.to : message.from,
-    payload: stanza.bytes,
-    at: message.at ?? 1_700_000_000_000,
+
+/** Writes messages into the archive of one of the two, as the server does when it passes them on; their ids as clients see them. */
+export async function archiveSaid(
+  stores: Pick<Stores, 'accounts' | 'inbox'>,
+  owner: string,
+  said: readonly Said[],
+  other: Partial<NewEntry> = {},
+): Promise<readonly string[]> {
+  const account = await stores.accounts.find(owner as BareJid)
+  if (account === undefined) throw new Error(`${owner} has no account`)
+  const entries = said.map((message) => {
+    const direction = bareOf(address(message.from)) === owner ? 'sent' : 'received'
+    const peer = direction === 'sent' ? message.to : message.from
+    const payload = messageOf(message).bytes
+    return archived(account.id, '', { direction, peer, payload, at: message.at ?? Date.now(), ...other })
   })
+  return (await stores.inbox.commit(batch(entries))).map(String)
 }

@@ -29,6 +29,7 @@ export interface Story {
   stranger(name: string): string
   readonly domain: string
   readonly servers: readonly TestServer[]
+  readonly stores: TestServers['stores']
   /** Lines with codes, and lines of the log, of all servers of the story. */
   readonly codes: readonly string[]
   readonly logged: readonly string[]
@@ -132,6 +133,7 @@ async function run(servers: TestServers, tell: (story: Story) => Promise<void>):
       stranger: (name) => `${name}${suffix}@${servers.domain}`,
       domain: servers.domain,
       servers: servers.servers,
+      stores: servers.stores,
       codes: servers.codes,
       logged: servers.logged,
     })

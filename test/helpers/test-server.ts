@@ -26,6 +26,8 @@ export interface TestServers {
   readonly codes: readonly string[]
   /** Everything logged so far. */
   readonly logged: readonly string[]
+  /** What the servers keep their things in, for what no client can bring about. */
+  readonly stores: Stores
   addAccount(local: string, password: string): Promise<void>
   stop(): Promise<void>
 }
@@ -100,6 +102,7 @@ export async function startTestServers(count: number, settings: ServerSettings =
     servers,
     codes,
     logged,
+    stores: store.stores,
     addAccount: async (local, password) => {
       const jid = parseJid(`${local}@${DOMAIN}`) as BareJid
       const known = secrets.get(password) ?? secretsOf(password)
