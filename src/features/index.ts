@@ -9,6 +9,21 @@ import ping from './xep0199-ping.ts'
 import carbons from './xep0280-carbons.ts'
 import archive from './xep0313-archive.ts'
 import csi from './xep0352-csi.ts'
+import stanzaId from './xep0359-stanza-id.ts'
+import archivePreferences from './xep0441-archive-preferences.ts'
 
 /** Every feature the server can offer; the order is the order of handlers within a phase. */
-export const FEATURES: readonly Feature[] = [register, roster, preapproval, disco, caps, version, ping, carbons, archive, csi]
+export const FEATURES: readonly Feature[] = [
+  register,
+  roster,
+  preapproval,
+  disco,
+  caps,
+  version,
+  ping,
+  carbons,
+  archive,
+  csi,
+  stanzaId,
+  archivePreferences,
+]
