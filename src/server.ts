@@ -194,6 +194,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
   })
 
   const enabled = FEATURES.filter((feature) => config.features[feature.name] !== false)
+  const handlers: Handlers[] = []
   const ports: Ports = {
     line,
     disco: {
@@ -201,7 +202,20 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
       serverFeatures: [...new Set(['msgoffline', ...enabled.flatMap((f) => f.disco?.server ?? [])])],
       accountFeatures: [...new Set(enabled.flatMap((f) => f.disco?.account ?? []))],
       items: [],
+      nodes: {
+        find: (asked) => {
+          for (const { discoNodes } of handlers) {
+            const found = discoNodes?.find(asked)
+            if (found !== undefined) return found
+          }
+          return undefined
+        },
+      },
       software: SOFTWARE,
+    },
+    commands: {
+      all: () => handlers.flatMap((h) => h.commands ?? []),
+      find: (node) => handlers.flatMap((h) => h.commands ?? []).find((command) => command.node === node),
     },
     sessions: { end: (account, condition, text, except) => line.end(account, condition, text, except) },
     views: line.views,
@@ -215,7 +229,6 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
   }
   const stop = new AbortController()
   teardown.add(() => stop.abort())
-  const handlers: Handlers[] = []
   for (const feature of enabled) {
     const log = logs.part({ feature: feature.name })
     handlers.push(

@@ -1,3 +1,4 @@
+import type { DiscoInfo, DiscoItem } from '../xmpp/disco.ts'
 import type { Element } from '../xmpp/element.ts'
 import type { BareJid, Domain, Jid } from '../xmpp/jid.ts'
 import type { Iq } from '../xmpp/stanza.ts'
@@ -28,6 +29,15 @@ export interface NonzaHandler {
   readonly name: string
   readonly ns: string
   readonly handle: (nonza: Element, session: Session) => void
+}
+
+/** What a domain of ours, or an account, says of one of its nodes (XEP-0030 §3.2); undefined when it has none of that name. */
+export interface DiscoNodes {
+  readonly find: (asked: {
+    readonly node: string
+    readonly from: Jid
+    readonly to: Jid
+  }) => { readonly info: DiscoInfo; readonly items: readonly DiscoItem[] } | undefined
 }
 
 export type StreamFlag = 'secure' | 'authenticated' | 'bound'

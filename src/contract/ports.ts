@@ -5,9 +5,12 @@ import type { Keys } from '../keys/directory.ts'
 import type { Registry } from '../presence/registry.ts'
 import type { RosterChange, Rosters } from '../roster/roster.ts'
 import type { RosterItem } from '../roster/store.ts'
+import type { DiscoItem } from '../xmpp/disco.ts'
 import type { BareJid, Domain, FullJid, Jid } from '../xmpp/jid.ts'
 import type { Stanza } from '../xmpp/stanza.ts'
 import type { Views } from './account-view.ts'
+import type { CommandsPort } from './command.ts'
+import type { DiscoNodes } from './handler.ts'
 import type { Awaitable } from './hook.ts'
 import type { Recipient } from './session.ts'
 
@@ -23,7 +26,9 @@ export interface DiscoPort {
   readonly domains: ReadonlySet<Domain>
   readonly serverFeatures: readonly string[]
   readonly accountFeatures: readonly string[]
-  readonly items: readonly { readonly jid: Jid; readonly name: string }[]
+  readonly items: readonly DiscoItem[]
+  /** Of the first feature that knows such a node. */
+  readonly nodes: DiscoNodes
   /** What answers (XEP-0092). */
   readonly software: { readonly name: string; readonly version: string }
 }
@@ -44,6 +49,7 @@ export interface SessionsPort {
 export interface Ports {
   readonly line: LinePort
   readonly disco: DiscoPort
+  readonly commands: CommandsPort
   readonly sessions: SessionsPort
   readonly views: Views
   readonly registry: Registry

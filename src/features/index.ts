@@ -2,6 +2,7 @@ import type { Feature } from '../contract/feature.ts'
 import preapproval from './rfc6121-preapproval.ts'
 import roster from './rfc6121-roster.ts'
 import disco from './xep0030-disco.ts'
+import commands from './xep0050-commands.ts'
 import register from './xep0077-register.ts'
 import version from './xep0092-version.ts'
 import caps from './xep0115-caps.ts'
@@ -19,6 +20,7 @@ export const FEATURES: readonly Feature[] = [
   preapproval,
   disco,
   caps,
+  commands,
   version,
   ping,
   carbons,

@@ -6,9 +6,9 @@
 import { z } from 'zod'
 import { defineFeature } from '../contract/feature.ts'
 import { maySee } from '../presence/broadcast.ts'
-import { capsHash, capsNode, infoElement, serverInfo } from '../xmpp/disco.ts'
-import { type Element, el } from '../xmpp/element.ts'
-import type { BareJid, Jid } from '../xmpp/jid.ts'
+import { capsHash, capsNode, infoElement, itemsElement, serverInfo } from '../xmpp/disco.ts'
+import type { Element } from '../xmpp/element.ts'
+import { type BareJid, domainOf, type Jid } from '../xmpp/jid.ts'
 import { NS_DISCO_INFO, NS_DISCO_ITEMS } from '../xmpp/ns.ts'
 import { StanzaError } from '../xmpp/stanza-error.ts'
 
@@ -29,24 +29,27 @@ export default defineFeature({
   setup: ({ ports: { disco, views } }) => {
     const ofServer = () => serverInfo(disco.software.name, disco.serverFeatures)
 
-    function info(query: Element, to: Jid | undefined): Element {
+    function info(query: Element, from: Jid, to: Jid): Element {
       const { node } = query.attrs
       const asked = ofServer()
-      if (node === undefined || node === '') return infoElement(asked)
+      if (!node) return infoElement(asked)
       // XEP-0115 §6.2: what was announced with a hash is asked for by it.
-      if (to !== undefined && node === `${capsNode(to)}#${capsHash(asked)}`) return infoElement(asked, node)
-      throw new StanzaError('item-not-found')
+      if (node === `${capsNode(to)}#${capsHash(asked)}`) return infoElement(asked, node)
+      return infoElement(found(node, from, to).info, node)
     }
-    function items(query: Element): Element {
-      if (query.attrs.node) throw new StanzaError('item-not-found')
-      const found = disco.items.map(({ jid, name }) => el('item', NS_DISCO_ITEMS, { jid, name }))
-      return el('query', NS_DISCO_ITEMS, {}, ...found)
+    function items(query: Element, from: Jid, to: Jid): Element {
+      const { node } = query.attrs
+      return node ? itemsElement(found(node, from, to).items, node) : itemsElement(disco.items)
+    }
+    function found(node: string, from: Jid, to: Jid) {
+      const known = disco.nodes.find({ node, from, to })
+      if (known === undefined) throw new StanzaError('item-not-found')
+      return known
     }
     /** Who is no subscriber is answered as if there were no such account. */
-    async function check(query: Element, from: Jid, account: BareJid): Promise<void> {
+    async function check(from: Jid, account: BareJid): Promise<void> {
       const view = views.peek(account) ?? (await views.load(account))
       if (!maySee(from, account, view.roster)) throw new StanzaError('service-unavailable')
-      if (query.attrs.node) throw new StanzaError('item-not-found')
     }
 
     return {
@@ -56,16 +59,24 @@ export default defineFeature({
           target: 'server',
           name: 'query',
           ns: NS_DISCO_INFO,
-          answer: ({ request, payload }) => info(payload, request.to),
+          answer: ({ request, payload, from }) => info(payload, from, request.to ?? domainOf(from)),
         },
-        { type: 'get', target: 'server', name: 'query', ns: NS_DISCO_ITEMS, answer: ({ payload }) => items(payload) },
+        {
+          type: 'get',
+          target: 'server',
+          name: 'query',
+          ns: NS_DISCO_ITEMS,
+          answer: ({ request, payload, from }) => items(payload, from, request.to ?? domainOf(from)),
+        },
         {
           type: 'get',
           target: 'account',
           name: 'query',
           ns: NS_DISCO_INFO,
           answer: async ({ payload, from, account }) => {
-            await check(payload, from, account)
+            await check(from, account)
+            const { node } = payload.attrs
+            if (node) return infoElement(found(node, from, account).info, node)
             const identities = [{ category: 'account', type: 'registered' }]
             return infoElement({ identities, features: disco.accountFeatures })
           },
@@ -76,8 +87,9 @@ export default defineFeature({
           name: 'query',
           ns: NS_DISCO_ITEMS,
           answer: async ({ payload, from, account }) => {
-            await check(payload, from, account)
-            return el('query', NS_DISCO_ITEMS)
+            await check(from, account)
+            const { node } = payload.attrs
+            return node ? itemsElement(found(node, from, account).items, node) : itemsElement([])
           },
         },
       ],

@@ -7,12 +7,14 @@ import { z } from 'zod'
 import { defineFeature } from '../contract/feature.ts'
 import { on } from '../contract/hook.ts'
 import type { Session } from '../contract/session.ts'
-import type { ArchiveFilter, ArchivePage } from '../inbox/archive.ts'
+import { type ArchiveFilter, type ArchivePage, deleteHistory } from '../inbox/archive.ts'
 import { KeyedQueue } from '../util/keyed-queue.ts'
+import { booleanOf, type DataForm, fieldValue } from '../xmpp/data-form.ts'
+import { parseDay } from '../xmpp/date-time.ts'
 import { type Element, el } from '../xmpp/element.ts'
-import type { BareJid } from '../xmpp/jid.ts'
+import { type BareJid, parseJid } from '../xmpp/jid.ts'
 import { type ArchiveQuery, archiveFormElement, metadataElement, readArchiveQuery, resultMessage } from '../xmpp/mam.ts'
-import { NS_MAM, NS_RSM } from '../xmpp/ns.ts'
+import { NS_COMMANDS, NS_MAM, NS_RSM } from '../xmpp/ns.ts'
 import { type PageInfo, pageElement } from '../xmpp/rsm.ts'
 import { StanzaError } from '../xmpp/stanza-error.ts'
 import { entryIdOf } from '../xmpp/stanza-id.ts'
@@ -90,6 +92,20 @@ export default defineFeature({
           answer: async ({ session }) => metadataElement(await archive.ends(await accountId(session.account))),
         },
       ],
+      commands: [
+        {
+          node: 'delete-history',
+          name: 'Delete my history',
+          who: 'account',
+          run: async ({ session, form }) => {
+            if (form === undefined) return { form: DELETE_FORM }
+            const filter = deletedBy(form)
+            if (filter === undefined) return { note: 'Nothing was deleted.', level: 'warn' }
+            const removed = await deleteHistory(archive, await accountId(session.account), filter)
+            return { note: `${removed} messages were deleted from the archive.` }
+          },
+        },
+      ],
       hooks: [
         // §8.2: clients must tell such a message from an answer of their archive; ours need not find out whether they do.
         on('fromClient', 'message', 'guard', ({ stanza }) => {
@@ -101,6 +117,31 @@ export default defineFeature({
     }
   },
 })
+
+const DELETE_FORM = {
+  title: 'Delete my history',
+  instructions:
+    'Deletes messages from the archive on the server for good. What your devices have stays there, and what waits for them is delivered.',
+  formType: 'fernruf:delete-history',
+  fields: [
+    { var: 'with', type: 'jid-single', label: 'Only with this contact' },
+    { var: 'before', type: 'text-single', label: 'Only before this day, such as 2026-01-31' },
+    { var: 'confirm', type: 'boolean', label: 'Yes, delete it', required: true, values: ['false'] },
+  ],
+} as const
+/** What the form wants deleted; undefined when it is not confirmed. @throws StanzaError bad-request */
+function deletedBy(form: DataForm): Pick<ArchiveFilter, 'with' | 'end'> | undefined {
+  const peer = fieldValue(form, 'with')?.trim() || undefined
+  const day = fieldValue(form, 'before')?.trim() || undefined
+  const contact = peer === undefined ? undefined : parseJid(peer)
+  const before = day === undefined ? undefined : parseDay(day)?.getTime()
+  if (peer !== undefined && contact === undefined) throw unfit('The contact is no address.')
+  if (day !== undefined && before === undefined) throw unfit('The day is no date.')
+  if (booleanOf(form, 'confirm') !== true) return undefined
+  return { with: contact, end: before === undefined ? undefined : before - 1 }
+}
+const unfit = (text: string): StanzaError =>
+  new StanzaError('bad-request', { text, app: el('bad-payload', NS_COMMANDS) })
 
 /** The page's messages, ahead of the answer that ends it (§4). The only place where entries of the log leave as results. */
 function send({ entries }: ArchivePage, { queryId, flip }: ArchiveQuery, session: Session): void {

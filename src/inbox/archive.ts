@@ -88,3 +88,18 @@ export interface ArchiveStore {
   usage(account: number): Promise<{ readonly entries: number; readonly bytes: number }>
   setPreferences(account: number, preferences: ArchivingPreferences): Promise<void>
 }
+
+/** Entries that one transaction of `deleteHistory` removes. */
+const AT_ONCE = 500
+/** Takes all that matches out of the archive, step by step, so that nobody has to wait for it; how many entries those were. */
+export async function deleteHistory(
+  store: Pick<ArchiveStore, 'remove'>,
+  account: number,
+  filter: Pick<ArchiveFilter, 'with' | 'end'>,
+): Promise<number> {
+  for (let removed = 0; ; ) {
+    const step = await store.remove(account, filter, AT_ONCE)
+    removed += step
+    if (step < AT_ONCE) return removed
+  }
+}

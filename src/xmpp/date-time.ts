@@ -6,6 +6,11 @@ export function formatDateTime(date: Date): string {
 const DATE_TIME = /^(\d{4}-\d{2}-\d{2})T(\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,9}))?(?:Z|([+-])(\d{2}):(\d{2}))$/
 const MAX_LENGTH = 40
 
+/** Reads a Date of XEP-0082 (its first moment, UTC) or a DateTime; undefined when the text is neither. */
+export function parseDay(text: string): Date | undefined {
+  return parseDateTime(/^\d{4}-\d{2}-\d{2}$/.test(text) ? `${text}T00:00:00Z` : text)
+}
+
 /** Reads a DateTime of XEP-0082, cut to milliseconds; undefined when the text is none. A leap second is the second before it. */
 export function parseDateTime(text: string): Date | undefined {
   const parts = text.length > MAX_LENGTH ? null : DATE_TIME.exec(text)

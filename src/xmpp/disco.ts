@@ -1,12 +1,18 @@
 import { createHash } from 'node:crypto'
 import { type Element, el } from './element.ts'
 import type { Jid } from './jid.ts'
-import { NS_DISCO_INFO } from './ns.ts'
+import { NS_DISCO_INFO, NS_DISCO_ITEMS } from './ns.ts'
 
 /** XEP-0030 §3: what an entity says of itself. */
 export interface DiscoInfo {
   readonly identities: readonly { readonly category: string; readonly type: string; readonly name?: string }[]
   readonly features: readonly string[]
+}
+/** XEP-0030 §4. */
+export interface DiscoItem {
+  readonly jid: Jid
+  readonly name: string
+  readonly node?: string
 }
 export const serverInfo = (name: string, features: readonly string[]): DiscoInfo => ({
   identities: [{ category: 'server', type: 'im', name }],
@@ -24,6 +30,12 @@ export function infoElement(info: DiscoInfo, node?: string): Element {
     ),
     ...[...new Set(info.features)].sort(byOctets).map((feature) => el('feature', NS_DISCO_INFO, { var: feature })),
   )
+}
+
+/** The same for items. */
+export function itemsElement(items: readonly DiscoItem[], node?: string): Element {
+  const found = items.map((item) => el('item', NS_DISCO_ITEMS, { ...item }))
+  return el('query', NS_DISCO_ITEMS, node === undefined ? {} : { node }, ...found)
 }
 
 /** XEP-0115 §5.1 with SHA-1, for info without forms and languages. */

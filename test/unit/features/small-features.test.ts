@@ -8,7 +8,14 @@ import { bare, LOCAL, PresenceWorld } from '../../helpers/presence-world.ts'
 
 test('XEP-0092: the server tells its name and version', async () => {
   const software = { name: 'Fernruf', version: '1.2.3' }
-  const disco = { domains: new Set([LOCAL]), serverFeatures: [], accountFeatures: [], items: [], software }
+  const disco = {
+    domains: new Set([LOCAL]),
+    serverFeatures: [],
+    accountFeatures: [],
+    items: [],
+    nodes: { find: () => undefined },
+    software,
+  }
   const handlers = await handlersOf(version, { disco })
   assert.equal(
     await ask(

@@ -15,6 +15,15 @@ const PORT = {
   serverFeatures: ['urn:xmpp:ping', INFO, ITEMS, 'urn:xmpp:ping'],
   accountFeatures: [INFO, ITEMS],
   items: [{ jid: 'multicast@example.org' as Jid, name: 'Multicast' }],
+  nodes: {
+    find: ({ node, from, to }: { node: string; from: Jid; to: Jid }) =>
+      node === 'known'
+        ? {
+            info: { identities: [{ category: 'automation', type: 'command-node', name: `for ${from}` }], features: [] },
+            items: [{ jid: to, name: 'One', node: '1' }],
+          }
+        : undefined,
+  },
   software: { name: 'Fernruf', version: '0.1.0' },
 }
 
@@ -47,6 +56,20 @@ describe('the server', () => {
     const { server } = await setUp()
     await assert.rejects(server(`<query xmlns='${INFO}' node='x'/>`), condition('item-not-found'))
     await assert.rejects(server(`<query xmlns='${ITEMS}' node='x'/>`), condition('item-not-found'))
+  })
+  test('knows the nodes of features', async () => {
+    const { server, account } = await setUp()
+    const info = (from: string) =>
+      `<query xmlns='${INFO}' node='known'><identity category='automation' type='command-node' name='for ${from}'/></query>`
+    assert.equal(await server(`<query xmlns='${INFO}' node='known'/>`), info(bare('romeo')))
+    const items = (jid: string) =>
+      `<query xmlns='${ITEMS}' node='known'><item jid='${jid}' name='One' node='1'/></query>`
+    assert.equal(await server(`<query xmlns='${ITEMS}' node='known'/>`), items(LOCAL))
+    const romeo = bare('romeo')
+    assert.equal(await account(romeo, 'romeo', `<query xmlns='${INFO}' node='known'/>`), info(`${romeo}/x`))
+    assert.equal(await account(romeo, 'romeo', `<query xmlns='${ITEMS}' node='known'/>`), items(romeo))
+    const stranger = account(bare('tybalt'), 'juliet', `<query xmlns='${INFO}' node='known'/>`)
+    await assert.rejects(stranger, condition('service-unavailable'))
   })
   test('announces a hash of it on the stream, and answers to that (XEP-0115 §6.3)', async () => {
     const { server } = await setUp()
