@@ -11,6 +11,7 @@ import carbons from './xep0280-carbons.ts'
 import archive from './xep0313-archive.ts'
 import csi from './xep0352-csi.ts'
 import stanzaId from './xep0359-stanza-id.ts'
+import retraction from './xep0424-retraction.ts'
 import archivePreferences from './xep0441-archive-preferences.ts'
 
 /** Every feature the server can offer; the order is the order of handlers within a phase. */
@@ -28,4 +29,5 @@ export const FEATURES: readonly Feature[] = [
   csi,
   stanzaId,
   archivePreferences,
+  retraction,
 ]
