@@ -18,6 +18,7 @@ import { openCore, openKeys } from './core.ts'
 import { FEATURES } from './features/index.ts'
 import { serveAdmin } from './http/admin-socket.ts'
 import { listenOps } from './http/ops.ts'
+import { isArchived } from './inbox/archiving.ts'
 import { Inbox } from './inbox/inbox.ts'
 import { POLICIES } from './inbox/policy.ts'
 import { Quota } from './inbox/quota.ts'
@@ -147,6 +148,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
   const domainPolicy = POLICIES[config.inbox.delivery]
   const policyOf = ({ account }: AccountView) =>
     account?.delivery === undefined ? domainPolicy : POLICIES[account.delivery]
+  const hasArchive = config.features.archive !== false
   const line = new Router({
     served,
     registry,
@@ -155,7 +157,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     bus,
     rosters: rosterStore,
     policyOf,
-    archives: () => false,
+    archives: (view, peer) => hasArchive && isArchived(view.archiving, view.roster, peer),
     log: logs.part({ part: 'router' }),
   })
   router = line

@@ -5,7 +5,7 @@ import type { Entry } from '../inbox/entry.ts'
 import type { Inbox } from '../inbox/inbox.ts'
 import type { Policy } from '../inbox/policy.ts'
 import type { RegisteredSession, Registry } from '../presence/registry.ts'
-import { type BareJid, bareOf, type FullJid } from '../xmpp/jid.ts'
+import { type BareJid, bareOf, type FullJid, type Jid } from '../xmpp/jid.ts'
 import type { Iq, Message, Stanza } from '../xmpp/stanza.ts'
 import { StanzaError } from '../xmpp/stanza-error.ts'
 import { stanzaId } from '../xmpp/stanza-id.ts'
@@ -24,7 +24,7 @@ export interface DeliverDeps {
   readonly relay: Relay
   policyOf(view: AccountView): Policy
   /** Whether an account archives its messages with a contact. */
-  archives(view: AccountView, contact: BareJid): boolean
+  archives(view: AccountView, peer: Jid): boolean
   /** The station `toOffline`: what it does to a message none of the account's sessions is chosen for. @throws StanzaError */
   offline(message: Message, view: AccountView): Message | undefined
   /** The station `toSession`: what one session of this node gets, if anything. */
@@ -111,9 +111,12 @@ export class Delivery {
     const account = view.account?.id as number
     const policy = this.#deps.policyOf(view)
     const isToSelf = senderView?.jid === view.jid
-    const isArchived = keeping === 'archived' && archives(view, bareOf(message.from))
+    const isArchived = keeping === 'archived' && archives(view, message.from)
     const isSentArchived =
-      keeping === 'archived' && senderView?.account !== undefined && !isToSelf && archives(senderView, view.jid)
+      keeping === 'archived' &&
+      senderView?.account !== undefined &&
+      !isToSelf &&
+      archives(senderView, message.to ?? view.jid)
     const fresh = {
       account,
       stanza: message,

@@ -37,7 +37,7 @@ export interface RouterDeps {
   /** How the account's messages are shared out among its devices. */
   readonly policyOf: (view: AccountView) => Policy
   /** Whether an account archives its messages with a contact. */
-  readonly archives: (view: AccountView, contact: BareJid) => boolean
+  readonly archives: (view: AccountView, peer: Jid) => boolean
   readonly log: Logger
 }
 /** What a stanza for an account of ours needs to know before it can be delivered. */
