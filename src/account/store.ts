@@ -1,6 +1,8 @@
 import type { BareJid, Domain } from '../xmpp/jid.ts'
 
-export type Delivery = 'first-come' | 'exclusive' | 'every-device'
+/** How an account's messages are shared out among its devices; see inbox/policy.ts. */
+export const DELIVERIES = ['first-come', 'exclusive', 'every-device'] as const
+export type Delivery = (typeof DELIVERIES)[number]
 
 export interface Account {
   readonly id: number

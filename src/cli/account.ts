@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs'
+import { DELIVERIES } from '../account/store.ts'
 import { type AccountSummary, AdminError } from '../contract/admin.ts'
 import { type Call, type Command, type ExitCode, UsageError } from './args.ts'
 import { withAdmin } from './context.ts'
 import { readPassword } from './password.ts'
 
 const PAGE = 200
-const POLICIES = ['first-come', 'exclusive', 'every-device'] as const
 
 /** `fernruf account …`: one account at a time, or many from a file. */
 export const ACCOUNT_COMMANDS: readonly Command[] = [
@@ -59,9 +59,9 @@ async function change(call: Call, done: string, work: Change): Promise<ExitCode>
 
 async function delivery(call: Call): Promise<ExitCode> {
   const wish = call.positionals[1] ?? ''
-  const policy = POLICIES.find((name) => name === wish)
+  const policy = DELIVERIES.find((name) => name === wish)
   if (policy === undefined && wish !== 'default')
-    throw new UsageError(`expected ${POLICIES.join(', ')} or default, not ${wish}`)
+    throw new UsageError(`expected ${DELIVERIES.join(', ')} or default, not ${wish}`)
   return await change(call, `has the policy ${wish}`, (admin, jid) => admin.setDelivery(jid, policy))
 }
 

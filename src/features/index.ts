@@ -1,4 +1,5 @@
 import type { Feature } from '../contract/feature.ts'
+import deliveryPolicy from './delivery-policy.ts'
 import preapproval from './rfc6121-preapproval.ts'
 import roster from './rfc6121-roster.ts'
 import disco from './xep0030-disco.ts'
@@ -30,4 +31,5 @@ export const FEATURES: readonly Feature[] = [
   stanzaId,
   archivePreferences,
   retraction,
+  deliveryPolicy,
 ]

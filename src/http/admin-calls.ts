@@ -1,9 +1,10 @@
 import { z } from 'zod'
+import { DELIVERIES } from '../account/store.ts'
 import { ADMIN_FAULTS, type Admin } from '../contract/admin.ts'
 
 const jid = z.string().min(1).max(3071)
 const password = z.string().min(1).max(1024)
-const delivery = z.enum(['first-come', 'exclusive', 'every-device'])
+const delivery = z.enum(DELIVERIES)
 const nothing = z.undefined()
 const summary = z.object({
   jid: z.string(),

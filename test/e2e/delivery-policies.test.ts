@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { Element } from '../../src/xmpp/element.ts'
 import { story } from '../helpers/story.ts'
 
 /** DESIGN.md section 5: who is offered a message, and until when it is open. */
@@ -149,4 +150,30 @@ story('an account may have a policy of its own, changed while its devices are th
   await first.receives(chat(romeo.jid, first.bare, 'm2'))
   // It reads the log first, so it may come as a stored one.
   assert.equal((await second.receivesAny()).attrs.id, 'm2')
+})
+
+story('an account chooses its policy itself, by a command of its client', async ({ client }) => {
+  const NS = 'http://jabber.org/protocol/commands'
+  const romeo = await client('romeo', 'garden')
+  const first = await client('juliet', 'desk1')
+  const second = await client('juliet', 'desk2')
+  for (const desk of [first, second]) {
+    await desk.enablesAcks()
+    await desk.isAvailable()
+  }
+  const chooses = async (policy: string): Promise<string | undefined> => {
+    const form = await first.asks('set', `<command xmlns='${NS}' node='delivery-policy' action='execute'/>`)
+    const [command] = form.children as readonly Element[]
+    const done = await first.asks(
+      'set',
+      `<command xmlns='${NS}' node='delivery-policy' sessionid='${command?.attrs.sessionid}' action='complete'>
+         <x xmlns='jabber:x:data' type='submit'><field var='policy'><value>${policy}</value></field></x></command>`,
+    )
+    return done.attrs.type
+  }
+  assert.equal(await chooses('all to me'), 'error')
+  assert.equal(await chooses('exclusive'), 'result')
+  await romeo.sends(sent(first.bare, 'm1'))
+  await first.receives(chat(romeo.jid, first.bare, 'm1'))
+  await second.receivesNothing()
 })
