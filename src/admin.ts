@@ -1,9 +1,16 @@
 import { AccountError } from './account/accounts.ts'
 import { PasswordError } from './account/password.ts'
 import type { Account, Delivery } from './account/store.ts'
-import { type AccountSummary, type Admin, AdminError, type ServerKey as ServerKeySummary } from './contract/admin.ts'
+import {
+  type AccountSummary,
+  type Admin,
+  AdminError,
+  type HistorySummary,
+  type ServerKey as ServerKeySummary,
+} from './contract/admin.ts'
 import type { Core } from './core.ts'
 import { openKeys } from './core.ts'
+import { deleteHistory } from './inbox/archive.ts'
 import { type BareJid, isFull, localOf, parseJid } from './xmpp/jid.ts'
 
 /** The operator's wishes, done on the store; `sessions` counts an account's where a server runs. */
@@ -51,6 +58,18 @@ export class CoreAdmin implements Admin {
   async deleteAccount(jid: string): Promise<void> {
     const bare = accountJid(jid)
     await told(bare, () => this.#core.accounts.remove(bare))
+  }
+  async showHistory(jid: string): Promise<HistorySummary> {
+    const bare = accountJid(jid)
+    const { id } = await told(bare, () => this.#core.accounts.show(bare))
+    const { archive } = this.#core.stores
+    const [messages, ends] = await Promise.all([archive.count(id, {}, Number.MAX_SAFE_INTEGER - 1), archive.ends(id)])
+    return { messages: messages ?? 0, oldest: ends?.first.at, newest: ends?.last.at }
+  }
+  async deleteHistory(jid: string, before: number | undefined): Promise<number> {
+    const bare = accountJid(jid)
+    const { id } = await told(bare, () => this.#core.accounts.show(bare))
+    return await deleteHistory(this.#core.stores.archive, id, { end: before === undefined ? undefined : before - 1 })
   }
   async serverKey(): Promise<ServerKeySummary | undefined> {
     const current = (await this.#core.keyStore.serverKeys()).find((key) => key.isCurrent)

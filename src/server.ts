@@ -22,6 +22,7 @@ import { isArchived } from './inbox/archiving.ts'
 import { Inbox } from './inbox/inbox.ts'
 import { POLICIES } from './inbox/policy.ts'
 import { Quota } from './inbox/quota.ts'
+import { tidyArchives } from './inbox/tidy.ts'
 import { Certificates, developmentCertificate } from './net/certificates.ts'
 import { ConnectionCounts, listen } from './net/listener.ts'
 import { type HandshakeWay, secureServerSocket } from './net/secure.ts'
@@ -47,6 +48,7 @@ import { BindingError, type SaslError } from './xmpp/sasl-error.ts'
 
 const TICK_MS = 100
 const HOUSEKEEPING_MS = 10 * 60_000
+const TIDY_MS = 60 * 60_000
 const SOFTWARE = {
   name: 'Fernruf',
   version: (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
@@ -399,6 +401,16 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
   }, HOUSEKEEPING_MS)
   housekeeping.unref()
   teardown.add(() => clearInterval(housekeeping))
+  const tidying = new Tidying(
+    async () => {
+      const bounds = { ...limits.archive, before: Date.now() - config.inbox.retention }
+      const removed = await tidyArchives(archive, bounds, stop.signal)
+      m.removed.inc(removed)
+      if (removed > 0) logs.root.info({ removed }, 'archives tidied')
+    },
+    logs.part({ part: 'inbox' }),
+  )
+  teardown.add(() => tidying.close(stop))
 
   return {
     addresses,
@@ -421,6 +433,30 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
   }
 }
 
+/** Runs at once and then each hour, never twice at a time. */
+class Tidying {
+  readonly #timer: NodeJS.Timeout
+  #running: Promise<void> | undefined
+
+  constructor(work: () => Promise<void>, log: { warn(data: unknown, text: string): void }) {
+    const run = (): void => {
+      this.#running ??= work()
+        .catch((error: unknown) => log.warn({ err: error }, 'archives could not be tidied'))
+        .finally(() => {
+          this.#running = undefined
+        })
+    }
+    this.#timer = setInterval(run, TIDY_MS)
+    this.#timer.unref()
+    run()
+  }
+  async close(stop: AbortController): Promise<void> {
+    clearInterval(this.#timer)
+    stop.abort()
+    await this.#running
+  }
+}
+
 const KONTALK_PORT = 5999
 const METRICS = {
   handshakes: {
@@ -440,6 +476,12 @@ const METRICS = {
     name: 'fernruf_sasl_attempts_total',
     help: 'Attempts to log in, by mechanism and outcome.',
     labels: ['mechanism', 'outcome'],
+  },
+  removed: {
+    type: 'counter',
+    name: 'fernruf_archive_removed_total',
+    help: 'Archived messages that were removed because they were too old or too many.',
+    labels: [],
   },
   sms: {
     type: 'counter',

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { DELIVERIES } from '../account/store.ts'
 import { type AccountSummary, AdminError } from '../contract/admin.ts'
+import { parseDay } from '../xmpp/date-time.ts'
 import { type Call, type Command, type ExitCode, UsageError } from './args.ts'
 import { withAdmin } from './context.ts'
 import { readPassword } from './password.ts'
@@ -36,6 +37,12 @@ export const ACCOUNT_COMMANDS: readonly Command[] = [
     usage: 'account delivery JID POLICY',
     help: 'how its messages reach its devices: first-come, exclusive, every-device, or default (the domain’s)',
     run: delivery,
+  },
+  {
+    usage: 'account history JID',
+    help: 'shows how much its archive holds; --delete removes it, with --before DATE what is older',
+    options: { delete: { type: 'boolean' }, before: { type: 'string' } },
+    run: history,
   },
   {
     usage: 'account passwd JID',
@@ -120,6 +127,26 @@ async function show(call: Call): Promise<ExitCode> {
   call.print(`  delivery  ${account.delivery ?? 'as the domain'}`)
   call.print(`  key       ${account.fingerprint ?? 'none'}`)
   if (account.sessions !== undefined) call.print(`  sessions  ${account.sessions}`)
+  return 0
+}
+
+async function history(call: Call): Promise<ExitCode> {
+  const jid = call.positionals[0] ?? ''
+  const { before: day } = call.options
+  const before = typeof day === 'string' ? parseDay(day)?.getTime() : undefined
+  if (day !== undefined && before === undefined)
+    throw new UsageError('expected --before with a day such as 2026-01-31, or a time such as 2026-01-31T12:00:00Z')
+  if (call.options.delete === true) {
+    const removed = await withAdmin(call, (admin) => admin.deleteHistory(jid, before))
+    call.print(`${jid} ${removed} messages deleted`)
+    return 0
+  }
+  if (before !== undefined) throw new UsageError('expected --delete with --before')
+  const { messages, oldest, newest } = await withAdmin(call, (admin) => admin.showHistory(jid))
+  call.print(jid)
+  call.print(`  messages  ${messages}`)
+  if (oldest !== undefined) call.print(`  oldest    ${new Date(oldest).toISOString()}`)
+  if (newest !== undefined) call.print(`  newest    ${new Date(newest).toISOString()}`)
   return 0
 }
 

@@ -100,6 +100,13 @@ export const limits = z
       })
       .prefault({})
       .describe('What waits for an account.'),
+    archive: z
+      .strictObject({
+        entries: count().default(500_000).describe('Messages in the archive of one account; the oldest go.'),
+        bytes: size().prefault('512MiB').describe('Their bytes.'),
+      })
+      .prefault({})
+      .describe('Archives; what waits for a device stays in any case.'),
     registration: z
       .strictObject({
         code_lifetime: duration().prefault('10m').describe('How long a code is good.'),

@@ -16,6 +16,14 @@ export interface AccountSummary {
   readonly sessions: number | undefined
 }
 
+/** What an account's archive holds. */
+export interface HistorySummary {
+  readonly messages: number
+  /** Ms since the epoch; undefined when there is nothing. */
+  readonly oldest: number | undefined
+  readonly newest: number | undefined
+}
+
 /** The server's OpenPGP key. */
 export interface ServerKey {
   /** Upper-case hex. */
@@ -39,6 +47,9 @@ export interface Admin {
   /** How its messages are shared out among its devices; undefined: as the domain's. */
   setDelivery(jid: string, delivery: Delivery | undefined): Promise<void>
   deleteAccount(jid: string): Promise<void>
+  showHistory(jid: string): Promise<HistorySummary>
+  /** Removes an account's archive, or what is older than `before` (ms since the epoch); how many messages. */
+  deleteHistory(jid: string, before: number | undefined): Promise<number>
   /** Undefined when there is none yet. */
   serverKey(): Promise<ServerKey | undefined>
   /** Makes the server's key; the existing one when there is one. */

@@ -15,6 +15,7 @@ const summary = z.object({
   fingerprint: z.string().optional(),
   sessions: z.number().optional(),
 })
+const history = z.object({ messages: z.number(), oldest: z.number().optional(), newest: z.number().optional() })
 const serverKey = z.object({ fingerprint: z.string(), userId: z.string(), createdAt: z.number() })
 
 /** What may go over the socket: arguments and result of each call, checked on both sides. */
@@ -26,6 +27,8 @@ export const CALLS = {
   setPassword: { args: z.tuple([jid, password]), result: nothing },
   setDelivery: { args: z.tuple([jid, delivery.nullable()]), result: nothing },
   deleteAccount: { args: z.tuple([jid]), result: nothing },
+  showHistory: { args: z.tuple([jid]), result: history },
+  deleteHistory: { args: z.tuple([jid, z.int().nullable()]), result: z.number() },
   serverKey: { args: z.tuple([]), result: serverKey.optional() },
   initServerKey: { args: z.tuple([]), result: serverKey },
 } as const satisfies Readonly<Record<keyof Admin, { readonly args: z.ZodType; readonly result: z.ZodType }>>
@@ -43,6 +46,8 @@ export const PERFORM: {
   setPassword: (admin, [of, word]) => admin.setPassword(of, word),
   setDelivery: (admin, [of, policy]) => admin.setDelivery(of, policy ?? undefined),
   deleteAccount: (admin, [of]) => admin.deleteAccount(of),
+  showHistory: (admin, [of]) => admin.showHistory(of),
+  deleteHistory: (admin, [of, before]) => admin.deleteHistory(of, before ?? undefined),
   serverKey: (admin) => admin.serverKey(),
   initServerKey: (admin) => admin.initServerKey(),
 }

@@ -26,6 +26,11 @@ export async function connectAdmin(dataDir: string): Promise<Admin | undefined> 
     setPassword: (jid, password) => call('setPassword', jid, password),
     setDelivery: (jid, delivery) => call('setDelivery', jid, delivery ?? null),
     deleteAccount: (jid) => call('deleteAccount', jid),
+    showHistory: async (jid) => {
+      const { messages, oldest, newest } = await call('showHistory', jid)
+      return { messages, oldest, newest }
+    },
+    deleteHistory: (jid, before) => call('deleteHistory', jid, before ?? null),
     serverKey: () => call('serverKey'),
     initServerKey: () => call('initServerKey'),
   }

@@ -4,6 +4,7 @@ import type { Message } from '../xmpp/stanza.ts'
 const NS_HINTS = 'urn:xmpp:hints'
 const NS_CHAT_STATES = 'http://jabber.org/protocol/chatstates'
 const NS_MARKERS = 'urn:xmpp:chat-markers:0'
+const NS_MUC_USER = 'http://jabber.org/protocol/muc#user'
 
 /** What is done with a message besides passing it on. */
 export type Worth =
@@ -32,9 +33,8 @@ const LASTING: ReadonlySet<string> = new Set([
   // Links and files: XEP-0066, XEP-0447.
   'jabber:x:oob',
   'urn:xmpp:sfs:0',
-  // Invitations: XEP-0249, XEP-0045 §7.8.2.
+  // Invitations: XEP-0249.
   'jabber:x:conference',
-  'http://jabber.org/protocol/muc#user',
   // What changes or answers an earlier message: XEP-0308, XEP-0422, XEP-0424, XEP-0425, XEP-0444, XEP-0461.
   'urn:xmpp:message-correct:0',
   'urn:xmpp:fasten:0',
@@ -60,6 +60,8 @@ export function worthOf(message: Message): Worth {
   let isLasting = false
   let isFleeting = true
   let isPermanent = true
+  let isState = false
+  let isOfRoom = false
   for (const { name, ns } of message.children) {
     if (ns === NS_HINTS) {
       if (name === 'no-store') return 'fleeting'
@@ -67,10 +69,16 @@ export function worthOf(message: Message): Worth {
       else if (name === 'store') isLasting = true
     } else if (ns === NS_CLIENT ? name === 'body' : LASTING.has(ns) || isReport(name, ns)) {
       isLasting = true
-    } else if (ns !== NS_CHAT_STATES && ns !== NS_CLIENT) {
+    } else if (ns === NS_CHAT_STATES) {
+      isState = true
+    } else if (ns === NS_MUC_USER) {
+      isOfRoom = true
+    } else if (ns !== NS_CLIENT) {
       isFleeting = false
     }
   }
+  // XEP-0045 §7.8.2: an invitation. Rooms mark private messages in the same way, chat states among them (§7.5).
+  if (isOfRoom && !isState) isLasting = true
   if (isLasting) return isPermanent ? 'archived' : 'kept'
   return isFleeting ? 'fleeting' : 'direct'
 }

@@ -30,6 +30,8 @@ function recorder() {
     setDisabled: (...args) => note('setDisabled', ...args),
     setPassword: () => Promise.reject(new Error('inside')),
     deleteAccount: (...args) => note('deleteAccount', ...args),
+    showHistory: (...args) => note('showHistory', ...args).then(() => ({ messages: 1, oldest: 5, newest: undefined })),
+    deleteHistory: (...args) => note('deleteHistory', ...args).then(() => 17),
     serverKey: () => Promise.resolve(undefined),
     initServerKey: () => Promise.resolve({ fingerprint: 'AB', userId: 'example.org', createdAt: 5 }),
   }
@@ -61,11 +63,17 @@ test('every call arrives with its arguments and comes back with its result', asy
   assert.deepEqual(await client.showAccount('romeo@example.org'), ROMEO)
   assert.equal(await client.serverKey(), undefined)
   assert.deepEqual(await client.initServerKey(), { fingerprint: 'AB', userId: 'example.org', createdAt: 5 })
+  assert.deepEqual(await client.showHistory('romeo@example.org'), { messages: 1, oldest: 5, newest: undefined })
+  assert.equal(await client.deleteHistory('romeo@example.org', undefined), 17)
+  assert.equal(await client.deleteHistory('romeo@example.org', 5), 17)
   assert.deepEqual(calls, [
     ['addAccount', 'romeo@example.org', 'pässword'],
     ['setDisabled', 'romeo@example.org', true],
     ['deleteAccount', 'romeo@example.org'],
     ['listAccounts', undefined, 10],
+    ['showHistory', 'romeo@example.org'],
+    ['deleteHistory', 'romeo@example.org', undefined],
+    ['deleteHistory', 'romeo@example.org', 5],
   ])
 })
 

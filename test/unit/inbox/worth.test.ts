@@ -49,6 +49,8 @@ test('by payloads', () => {
     ['archived', [['file-sharing', 'urn:xmpp:sfs:0']]],
     ['archived', [['x', 'jabber:x:conference']]],
     ['archived', [['x', 'http://jabber.org/protocol/muc#user']]],
+    ['archived', [['x', 'http://jabber.org/protocol/muc#user'], body, active]],
+    ['fleeting', [active, ['x', 'http://jabber.org/protocol/muc#user']]],
     ['archived', [['reactions', 'urn:xmpp:reactions:0']]],
     ['archived', [['replace', 'urn:xmpp:message-correct:0']]],
     ['archived', [['reply', 'urn:xmpp:reply:0']]],
