@@ -47,6 +47,9 @@ const HOSTILE = [
   'bob@example.org',
   'bob@example.org/%',
   'bob@example.org/phone',
+  "bob@example.org/'",
+  "bob@example.org/' or '1'='1",
+  'bob@example.org/\\',
   'mallory@example.org',
   '\\',
   '\\x00',
@@ -62,6 +65,7 @@ const HOSTILE = [
   '2026-11-25T12:00:00Z; select 1',
 ]
 const FIELDS = ['with', 'start', 'end', 'before-id', 'after-id', 'ids', 'include-groupchat']
+const PARTS = ['max', 'after', 'before', 'index']
 const ANSWERS = new Set([
   'bad-request',
   'jid-malformed',
@@ -95,28 +99,28 @@ withStores('row 22: whatever stands in a query, it is answered, and with nobody 
   const word = (): string => words[below(words.length)] ?? ''
   const some = <T>(make: () => T): T[] => (below(3) === 0 ? [make()] : [])
 
+  const field = (name: string, ...values: readonly string[]): Element =>
+    el('field', NS_DATA, { var: name }, ...values.map((value) => el('value', NS_DATA, {}, value)))
+  const form = (...fields: readonly Element[]): Element =>
+    el('x', NS_DATA, { type: 'submit' }, field('FORM_TYPE', NS_MAM), ...fields)
+  const set = (...parts: readonly Element[]): Element => el('set', NS_RSM, {}, ...parts)
+  /** Each word alone in each place, then many at random. */
+  function* queries(): Generator<readonly Element[]> {
+    for (const value of words) {
+      for (const name of FIELDS) yield [form(field(name, value))]
+      for (const name of PARTS) yield [set(el(name, NS_RSM, {}, value))]
+    }
+    for (let round = 0; round < ROUNDS; round++) {
+      const values = () => Array.from({ length: 1 + below(2) }, word)
+      const fields = FIELDS.flatMap((name) => some(() => field(name, ...values())))
+      const parts = PARTS.flatMap((name) => some(() => el(name, NS_RSM, {}, word())))
+      yield [...some(() => form(...fields)), ...some(() => set(...parts)), ...some(() => el('flip-page', NS_MAM))]
+    }
+  }
+
   const seen = new Map<string, number>()
-  for (let round = 0; round < ROUNDS; round++) {
-    const fields = FIELDS.flatMap((name) =>
-      some(() =>
-        el(
-          'field',
-          NS_DATA,
-          { var: name },
-          ...Array.from({ length: 1 + below(2) }, () => el('value', NS_DATA, {}, word())),
-        ),
-      ),
-    )
-    const type = el('field', NS_DATA, { var: 'FORM_TYPE' }, el('value', NS_DATA, {}, NS_MAM))
-    const parts = ['max', 'after', 'before', 'index'].flatMap((name) => some(() => el(name, NS_RSM, {}, word())))
-    const payload: Element = el(
-      'query',
-      NS_MAM,
-      {},
-      ...some(() => el('x', NS_DATA, { type: 'submit' }, type, ...fields)),
-      ...some(() => el('set', NS_RSM, {}, ...parts)),
-      ...some(() => el('flip-page', NS_MAM)),
-    )
+  for (const parts of queries()) {
+    const payload = el('query', NS_MAM, {}, ...parts)
     const request = Stanza.of({ kind: 'iq', type: 'set', id: 'q', from: session.jid as Jid, to: undefined }, payload)
     let answer = 'fin'
     try {

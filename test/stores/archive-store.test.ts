@@ -2,11 +2,13 @@ import assert from 'node:assert/strict'
 import type { ArchiveFilter, PageBounds } from '../../src/inbox/archive.ts'
 import { contactKey } from '../../src/inbox/contact-key.ts'
 import { messageKey } from '../../src/inbox/message-key.ts'
-import type { Stores } from '../../src/storage/open.ts'
+import { planBatch } from '../../src/storage/batch-plan.ts'
+import { openStores, type Stores } from '../../src/storage/open.ts'
+import { commitBatch } from '../../src/storage/postgres/commit-batch.ts'
 import type { Jid } from '../../src/xmpp/jid.ts'
 import { ALL, archive, archived, bodies } from '../helpers/archive-samples.ts'
 import { batch, bytes, createAccount, entry, jid, openOf, text } from '../helpers/store-samples.ts'
-import { withStores } from '../helpers/test-database.ts'
+import { withPostgres, withStores } from '../helpers/test-database.ts'
 
 const NOW = 1_800_000_000_000
 const DAY = 86_400_000
@@ -88,14 +90,16 @@ withStores('by the other side: a bare address with any resource, a full one as i
     'bob@example.org/b',
     'example.org',
     'example.org/a',
+    'bob@example.organic/a',
     'b%b@x.org/1',
   ]
   await stores.inbox.commit(batch(peers.map((peer) => archived(id, peer, { peer }))))
   // Somebody else who has the same key: found by chance, as an attacker would.
-  await stores.database.query('update entry set contact = $1 where peer = $2', [
-    contactKey(jid('bob@example.org')),
-    'example.org',
-  ])
+  for (const peer of ['example.org', 'bob@example.organic/a'])
+    await stores.database.query('update entry set contact = $1 where peer = $2', [
+      contactKey(jid('bob@example.org')),
+      peer,
+    ])
   const found = async (peer: string) => bodies(await stores.archive.page(id, { with: address(peer) }, ALL)).join(' ')
   assert.equal(await found('bob@example.org'), 'bob@example.org bob@example.org/a bob@example.org/b')
   assert.equal(await found('bob@example.org/b'), 'bob@example.org/b')
@@ -234,6 +238,30 @@ withStores(
     assert.deepEqual(bodies(await store.page(id, {}, ALL)), ['b2'])
   },
   { now: () => NOW },
+)
+
+withPostgres(
+  'a commit under way is waited for, so that what it takes is removed and not left behind',
+  async (url, t) => {
+    const stores = await openStores({ databaseUrl: url, dataDir: '' })
+    t.after(() => stores.close())
+    const { archive: store, inbox, database } = stores
+    const { id } = await createAccount(stores, 'alice@example.org')
+    const ids = await inbox.commit(batch([archived(id, 'waits', { wanted: true })]))
+    const takes = planBatch(batch([], [{ account: id, ids }]), Date.now())
+    let removing: Promise<number> | undefined
+    await database.transaction(async (sql) => {
+      await commitBatch(sql, takes)
+      let isOver = false
+      removing = store.remove(id, {}, 10).finally(() => {
+        isOver = true
+      })
+      const waits = `select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`
+      while (!isOver && (await database.query(waits)).length === 0);
+    })
+    assert.equal(await removing, 1)
+    assert.deepEqual(await database.query('select id, archived from entry'), [], 'nobody would ever remove it')
+  },
 )
 
 withStores('nothing that is open is lost when it is removed while it is taken', async (stores) => {
