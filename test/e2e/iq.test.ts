@@ -149,9 +149,14 @@ story('XEP-0115: the hash in the stream features is that of the disco answer', a
   const identities = parts
     .filter((c) => c.name === 'identity')
     .map((c) => `${c.attrs.category}/${c.attrs.type}/${c.attrs['xml:lang'] ?? ''}/${c.attrs.name ?? ''}<`)
-  const vars = parts.filter((c) => c.name === 'feature').map((c) => `${c.attrs.var}<`)
+  // §5.1: sorted first, then divided: `a` comes before `a#b`.
+  const vars = parts
+    .filter((c) => c.name === 'feature')
+    .map((c) => c.attrs.var ?? '')
+    .toSorted()
+    .map((name) => `${name}<`)
   if (!parts.some((c) => c.name === 'x')) {
-    const text = identities.toSorted().join('') + vars.toSorted().join('')
+    const text = identities.toSorted().join('') + vars.join('')
     assert.equal(createHash('sha1').update(text).digest('base64'), caps.attrs.ver)
   }
 })
