@@ -20,6 +20,8 @@ const ASK = Buffer.from(`<r xmlns='${NS_SM}'/>`)
 export interface StoredSent {
   readonly id: number
   readonly isArchived: boolean
+  /** It was sent as a result of the archive, where it may have been taken long ago. */
+  readonly isResult?: boolean
 }
 /** What was sent and is not known to have arrived. */
 export interface Sent {

@@ -95,6 +95,12 @@ export class ClientSession implements LocalSession, StreamHandler, ReaderPort, T
     if (connection?.isOverfull === true) connection.destroy()
     if (!this.#log.hasToWait(stanza)) this.write(stanza, undefined)
   }
+  sendArchived(stanza: Stanza, id: number): void {
+    this.write(stanza, { id, isArchived: true, isResult: true })
+  }
+  skipWaiting(): void {
+    this.#turn.skipWaiting()
+  }
   flag(name: SessionFlag, on: boolean): void {
     if (this.flags.has(name) === on) return
     const flags = new Set(this.flags)
@@ -296,7 +302,7 @@ export class ClientSession implements LocalSession, StreamHandler, ReaderPort, T
     const { inbox } = this.#parts
     const lingers = !entry.isArchived && this.#turn.isStillRead()
     if (isOwn(entry)) inbox.taken(entry, lingers)
-    else inbox.takenStored(this.accountId, entry.id, lingers)
+    else inbox.takenStored(this.accountId, entry.id, lingers, entry.isResult)
     this.#turn.saveCursor()
   }
   get oldestEntry(): number | undefined {

@@ -20,6 +20,10 @@ export interface Session extends Recipient {
   readonly ip: string
   /** Queues for the socket. Nothing that is kept is lost by it: see inbox/. */
   send(stanza: Stanza): void
+  /** Sends a stanza that carries an entry of the account's archive: it is taken when the device has confirmed it. */
+  sendArchived(stanza: Stanza, id: number): void
+  /** What waits is not given to this session when it becomes available: it reads the archive. The same for nobody else. */
+  skipWaiting(): void
   /** Changes a flag here and in the registry. */
   flag(name: SessionFlag, on: boolean): void
 }

@@ -80,6 +80,8 @@ export default defineFeature({
           ns: NS_MAM,
           answer: ({ payload, session }) => {
             const query = readArchiveQuery(payload)
+            // Who reads the archive first is not given what waits besides (DESIGN.md section 5).
+            if (session.priority === undefined) session.skipWaiting()
             return queue.run(session, () => answer(query, session))
           },
         },
@@ -146,8 +148,12 @@ const unfit = (text: string): StanzaError =>
 /** The page's messages, ahead of the answer that ends it (§4). The only place where entries of the log leave as results. */
 function send({ entries }: ArchivePage, { queryId, flip }: ArchiveQuery, session: Session): void {
   const addresses = { from: session.account, to: session.jid }
-  for (const { id, at, payload } of flip ? entries.toReversed() : entries)
-    session.send(resultMessage({ id: String(id), at, payload }, addresses, queryId))
+  for (const { id, at, direction, payload } of flip ? entries.toReversed() : entries) {
+    const result = resultMessage({ id: String(id), at, payload }, addresses, queryId)
+    // Whoever waits for a message has it when the page has arrived.
+    if (direction === 'received') session.sendArchived(result, id)
+    else session.send(result)
+  }
 }
 
 /** What is asked for in the archive's terms, and which entries were named and have to exist. @throws StanzaError item-not-found */

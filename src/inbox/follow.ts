@@ -50,9 +50,13 @@ export class Follower {
   start(): void {
     if (this.#state === 'idle') this.#read()
   }
-  /** idle → reading, and nothing that was there before is given. */
+  /** The same for a session that is given nothing of what was there before it begins. */
   startAtEnd(): void {
     if (this.#state !== 'idle') return
+    if (this.#since !== undefined) {
+      this.#read()
+      return
+    }
     this.#move('reading')
     this.#port.read(Number.POSITIVE_INFINITY, undefined, ++this.#reading)
   }

@@ -134,10 +134,10 @@ export class Inbox implements Timed {
     entry.sender?.settled(entry.number)
     entry.becameSafe()
   }
-  /** A stored entry that a session had read from the log was taken. */
-  takenStored(account: number, id: number, lingers: boolean): void {
+  /** A stored entry that a session had read from the log was taken; `isResult`: from the archive, and perhaps not for the first time. */
+  takenStored(account: number, id: number, lingers: boolean, isResult = false): void {
     this.#commit.take(account, id, lingers)
-    this.#quota.taken(account)
+    if (!isResult) this.#quota.taken(account)
     if (lingers) this.#lingering.add(account)
   }
   /** All sessions of the account have read what lingered: it goes. */
@@ -278,6 +278,7 @@ export class Inbox implements Timed {
       wanted: true,
       peer: stanza.from,
       payload,
+      messageId: stanza.id,
       at: entry.at,
       stream: sender?.stream,
       number: sender?.counted(entry.number) ?? 0,

@@ -12,6 +12,8 @@ export interface NewEntry {
   readonly peer: string
   /** Canonical XML of the whole stanza, as `Stanza.bytes` gives it. */
   readonly payload: Uint8Array
+  /** The stanza's id attribute; a retraction finds its original by it. */
+  readonly messageId: string | undefined
   /** Ms since the epoch: when the server took it. */
   readonly at: number
   /** The sending client's stream (16 random bytes) and the stanza's number on it (XEP-0198), for `h` after a crash. */
@@ -20,7 +22,7 @@ export interface NewEntry {
   /** All stanzas of that stream up to this number were settled, or are in this batch. */
   readonly floor: number
 }
-export interface StoredEntry extends Omit<NewEntry, 'stream' | 'number' | 'floor'> {
+export interface StoredEntry extends Omit<NewEntry, 'messageId' | 'stream' | 'number' | 'floor'> {
   readonly id: number
 }
 /** What sessions have taken of one account's log. */

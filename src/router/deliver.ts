@@ -4,13 +4,13 @@ import type { Origin } from '../contract/session.ts'
 import type { Entry } from '../inbox/entry.ts'
 import type { Inbox } from '../inbox/inbox.ts'
 import type { Policy } from '../inbox/policy.ts'
+import { type Worth, worthOf } from '../inbox/worth.ts'
 import type { RegisteredSession, Registry } from '../presence/registry.ts'
 import { type BareJid, bareOf, type FullJid, type Jid } from '../xmpp/jid.ts'
 import type { Iq, Message, Stanza } from '../xmpp/stanza.ts'
 import { StanzaError } from '../xmpp/stanza-error.ts'
 import { stanzaId } from '../xmpp/stanza-id.ts'
 import { isRequest } from './destination.ts'
-import { type Keeping, keepingOf } from './keep.ts'
 import type { LocalSession, LocalSessions, Pushed } from './local.ts'
 import type { Relay } from './relay.ts'
 import type { Progress } from './route.ts'
@@ -58,21 +58,21 @@ export class Delivery {
     sender: AccountView | undefined,
   ): Delivered {
     const { account } = view
-    const keeping = keepingOf(message)
+    const worth = worthOf(message)
     const policy = this.#deps.policyOf(view)
     const targets =
       account === undefined || account.disabledAt !== undefined ? 'refused' : targetsOf(message, sessions, policy)
     if (account === undefined || targets === 'refused') {
-      const isTold = account === undefined || account.disabledAt !== undefined ? keeping !== 'fleeting' : true
+      const isTold = account === undefined || account.disabledAt !== undefined ? worth !== 'fleeting' : true
       if (isTold && !isReceipt(message)) this.#refuse(message, origin)
       return SETTLED
     }
     let given: Message | undefined = message
     if (targets.length === 0) given = this.#deps.offline(message, view)
     if (given === undefined) return SETTLED
-    if (keeping === 'archived' || keeping === 'kept') return this.#entry(given, view, sender, keeping, targets, origin)
+    if (worth === 'archived' || worth === 'kept') return this.#entry(given, view, sender, worth, targets, origin)
     if (targets.length === 0) {
-      if (keeping === 'direct') this.#refuse(message, origin)
+      if (worth === 'direct') this.#refuse(message, origin)
       return SETTLED
     }
     const progress = this.inOrder(account.id, origin, () => {
@@ -103,7 +103,7 @@ export class Delivery {
     message: Message,
     view: AccountView,
     senderView: AccountView | undefined,
-    keeping: Keeping,
+    worth: Worth,
     targets: Sessions,
     origin: Origin,
   ): Delivered {
@@ -111,9 +111,9 @@ export class Delivery {
     const account = view.account?.id as number
     const policy = this.#deps.policyOf(view)
     const isToSelf = senderView?.jid === view.jid
-    const isArchived = keeping === 'archived' && archives(view, message.from)
+    const isArchived = worth === 'archived' && archives(view, message.from)
     const isSentArchived =
-      keeping === 'archived' &&
+      worth === 'archived' &&
       senderView?.account !== undefined &&
       !isToSelf &&
       archives(senderView, message.to ?? view.jid)

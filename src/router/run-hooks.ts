@@ -1,33 +1,39 @@
 import type { Hook, Phase, Phases, Station, Stations } from '../contract/hook.ts'
 import type { Ticket } from '../util/ticket.ts'
-import type { Stanza } from '../xmpp/stanza.ts'
+import type { Kind } from '../xmpp/stanza.ts'
 
-/** Hooks of all enabled features, grouped once at start so that a stanza costs one map look-up per phase. */
+/** The hooks of one station for one kind of stanza, by phase. */
+export interface StationHooks<S extends Station> {
+  readonly guard: readonly Phases<Stations[S]>['guard'][]
+  readonly annotate: readonly Phases<Stations[S]>['annotate'][]
+  readonly record: readonly Phases<Stations[S]>['record'][]
+  readonly copy: readonly Phases<Stations[S]>['copy'][]
+}
+const KINDS: readonly Kind[] = ['message', 'presence', 'iq']
+const STATIONS: readonly Station[] = ['fromClient', 'fromServer', 'toAccount', 'toOffline', 'toSession', 'toServer']
+
+/** Hooks of all enabled features, grouped once at start, so that a stanza finds those of a station by two look-ups. */
 export class HookTable {
-  readonly #byKey = new Map<string, Hook['run'][]>()
-  readonly #stations = new Set<string>()
+  readonly #table: Readonly<Record<Station, Readonly<Record<Kind, StationHooks<never>>>>>
   constructor(hooks: Iterable<Hook>) {
-    for (const hook of hooks) {
-      const key = `${hook.station} ${hook.kind} ${hook.phase}`
-      this.#stations.add(`${hook.station} ${hook.kind}`)
-      const runs = this.#byKey.get(key)
-      if (runs) runs.push(hook.run)
-      else this.#byKey.set(key, [hook.run])
+    const all = [...hooks]
+    const of = (station: Station, kind: Kind) => {
+      const own = all.filter((hook) => hook.station === station && hook.kind === kind)
+      const phase = (name: Phase) => own.filter((hook) => hook.phase === name).map((hook) => hook.run)
+      return { guard: phase('guard'), annotate: phase('annotate'), record: phase('record'), copy: phase('copy') }
     }
+    const kinds = (station: Station) => Object.fromEntries(KINDS.map((kind) => [kind, of(station, kind)]))
+    this.#table = Object.fromEntries(STATIONS.map((station) => [station, kinds(station)])) as never
+  }
+  of<S extends Station>(station: S, kind: Kind): StationHooks<S> {
+    return this.#table[station][kind] as StationHooks<S>
   }
   /** True when a station does nothing to this kind of stanza, so that it need not be run at all. */
-  isEmpty(station: Station, kind: Stanza['kind']): boolean {
-    return this.#stations.size === 0 || !this.#stations.has(`${station} ${kind}`)
-  }
-  of<S extends Station, P extends Phase>(
-    station: S,
-    kind: Stanza['kind'],
-    phase: P,
-  ): readonly Phases<Stations[S]>[P][] {
-    return (this.#byKey.get(`${station} ${kind} ${phase}`) ?? NONE) as readonly Phases<Stations[S]>[P][]
+  isEmpty(station: Station, kind: Kind): boolean {
+    const { guard, annotate, record, copy } = this.#table[station][kind]
+    return guard.length === 0 && annotate.length === 0 && record.length === 0 && copy.length === 0
   }
 }
-const NONE: readonly never[] = []
 
 /**
  * Takes one stanza through one station: guard, annotate, record, then `work` with the tickets that were taken.
@@ -41,23 +47,30 @@ export function runStation<S extends Station>(
   work: (event: Stations[S], tickets: readonly Ticket[], copy: () => void) => void,
   onCopyError: (error: unknown) => void,
 ): boolean {
-  const { kind } = first.stanza
+  const hooks = table.of(station, first.stanza.kind)
   let event = first
-  for (const guard of table.of(station, kind, 'guard')) if (guard(event) === 'drop') return false
-  for (const annotate of table.of(station, kind, 'annotate')) event = { ...event, stanza: annotate(event) }
-  const tickets: Ticket[] = []
-  for (const record of table.of(station, kind, 'record')) {
-    const ticket = record(event)
-    if (ticket) tickets.push(ticket)
+  for (const guard of hooks.guard) if (guard(event) === 'drop') return false
+  for (const annotate of hooks.annotate) {
+    const stanza = annotate(event)
+    if (stanza !== event.stanza) event = { ...event, stanza }
   }
-  work(event, tickets, () => {
-    for (const copy of table.of(station, kind, 'copy')) {
-      try {
-        copy(event)
-      } catch (error) {
-        onCopyError(error)
-      }
-    }
-  })
+  let tickets: readonly Ticket[] = NONE
+  for (const record of hooks.record) {
+    const ticket = record(event)
+    if (ticket) tickets = [...tickets, ticket]
+  }
+  work(event, tickets, hooks.copy.length === 0 ? NOTHING : () => copyAll(hooks.copy, event, onCopyError))
   return true
+}
+const NONE: readonly never[] = []
+const NOTHING = (): void => undefined
+
+function copyAll<E>(copies: readonly ((event: E) => void)[], event: E, onError: (error: unknown) => void): void {
+  for (const copy of copies) {
+    try {
+      copy(event)
+    } catch (error) {
+      onError(error)
+    }
+  }
 }

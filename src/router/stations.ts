@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import type { AccountView } from '../contract/account-view.ts'
-import type { Direction, Stations as Events, Hook, Phases, Station } from '../contract/hook.ts'
+import type { Direction, Stations as Events, Hook, Station } from '../contract/hook.ts'
 import type { Session } from '../contract/session.ts'
 import type { Kind, Message, Stanza } from '../xmpp/stanza.ts'
 import { HookTable, runStation } from './run-hooks.ts'
@@ -12,29 +12,16 @@ export interface Work<T> {
   readonly after: ((then: () => void) => void) | undefined
 }
 
-interface ToSession {
-  readonly guards: readonly Phases<Events['toSession']>['guard'][]
-  readonly annotates: readonly Phases<Events['toSession']>['annotate'][]
-  readonly copies: readonly Phases<Events['toSession']>['copy'][]
-}
-
 /** The stations of the line, with the hooks of all enabled features. A station without hooks costs nothing. */
 export class StationRunner {
   readonly #hooks: HookTable
   readonly #log: Logger
-  readonly #toSession: Readonly<Record<Kind, ToSession>>
   /** Some feature makes something of the account's messages for its other sessions. */
   readonly hasCopies: boolean
 
   constructor(hooks: readonly Hook[], log: Logger) {
     this.#hooks = new HookTable(hooks)
     this.#log = log
-    const phasesOf = (kind: Kind): ToSession => ({
-      guards: this.#hooks.of('toSession', kind, 'guard'),
-      annotates: this.#hooks.of('toSession', kind, 'annotate'),
-      copies: this.#hooks.of('toSession', kind, 'copy'),
-    })
-    this.#toSession = { message: phasesOf('message'), presence: phasesOf('presence'), iq: phasesOf('iq') }
     this.hasCopies = !this.#hooks.isEmpty('toSession', 'message')
   }
   isEmpty(station: Station, kind: Kind): boolean {
@@ -47,6 +34,7 @@ export class StationRunner {
    */
   run<S extends Station, T>(station: S, event: Events[S], work: (event: Events[S]) => Work<T>): T | undefined {
     let result: T | undefined
+    const hasCopies = this.#hooks.of(station, event.stanza.kind).copy.length > 0
     runStation(
       this.#hooks,
       station,
@@ -54,6 +42,7 @@ export class StationRunner {
       (e, tickets, copy) => {
         const done = work(e)
         result = done.result
+        if (!hasCopies) return
         let open = tickets.length + (done.after === undefined ? 0 : 1)
         if (open === 0) copy()
         const step = () => {
@@ -72,16 +61,16 @@ export class StationRunner {
    * so it makes do without `runStation`; nothing can be recorded here.
    */
   toSession<S extends Stanza>(stanza: S, session: Session, direction: Direction, addressed: boolean): S | undefined {
-    const { guards, annotates, copies } = this.#toSession[stanza.kind]
-    if (guards.length === 0 && annotates.length === 0 && copies.length === 0) return addressed ? stanza : undefined
+    if (this.isEmpty('toSession', stanza.kind)) return addressed ? stanza : undefined
+    const hooks = this.#hooks.of('toSession', stanza.kind)
     try {
       let event: Events['toSession'] = { stanza, session, direction, addressed }
-      for (const guard of guards) if (guard(event) === 'drop') return undefined
-      for (const annotate of annotates) {
+      for (const guard of hooks.guard) if (guard(event) === 'drop') return undefined
+      for (const annotate of hooks.annotate) {
         const annotated = annotate(event)
         if (annotated !== event.stanza) event = { stanza: annotated, session, direction, addressed }
       }
-      for (const copy of copies) copy(event)
+      for (const copy of hooks.copy) copy(event)
       return event.stanza as S
     } catch (error) {
       this.#log.error({ err: error, station: 'toSession' }, 'hook failed')

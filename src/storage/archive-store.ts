@@ -51,17 +51,20 @@ interface Dialect {
   /** Ends a select that locks what it reads until the transaction ends. */
   readonly locking: string
 }
+/** Some known device has still to take entry `e` (policy `every-device`). */
+const FOR_A_DEVICE = 'e.id > (select min(d.cursor) from device_cursor d where d.account_id = l.account_id)'
 const POSTGRES: Dialect = {
   listed: (column, param) => `${column} = any (${param}::bigint[])`,
   list: (numbers) => `{${numbers.join(',')}}`,
-  isOpen: '(e.wanted = 1 and (e.id > l.cursor or l.gaps @> e.id))',
+  isOpen: `(e.wanted = 1 and (e.id > l.cursor or l.gaps @> e.id or ${FOR_A_DEVICE}))`,
   locking: ' for update',
 }
 const SQLITE: Dialect = {
   listed: (column, param) => `${column} in (select value from json_each(${param}))`,
   list: (numbers) => JSON.stringify(numbers),
   isOpen: `(e.wanted = 1 and (e.id > l.cursor
-    or exists (select 1 from json_each(l.gaps) as g where e.id between g.value ->> 0 and g.value ->> 1)))`,
+    or exists (select 1 from json_each(l.gaps) as g where e.id between g.value ->> 0 and g.value ->> 1)
+    or ${FOR_A_DEVICE}))`,
   locking: '',
 }
 
@@ -182,6 +185,11 @@ export class SqlArchiveStore implements ArchiveStore {
           account,
           list(isOpen.map(({ id }) => id)),
         ])
+        // What another device has taken already is not removed by a take any more, but by `InboxStore.sweep`.
+        await sql.query(
+          `update log set lingers = $2 where account_id = $1 and cursor >= $2 and (lingers is null or lingers > $2)`,
+          [account, isOpen[0]?.id ?? 0],
+        )
       }
       await this.#delete(
         sql,

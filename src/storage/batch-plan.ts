@@ -1,4 +1,5 @@
 import { contactKey } from '../inbox/contact-key.ts'
+import { messageKey } from '../inbox/message-key.ts'
 import type { Batch, NewEntry, Placed } from '../inbox/store.ts'
 import { bareOf, type Jid } from '../xmpp/jid.ts'
 import { join, type Range, rangesOf } from './ranges.ts'
@@ -19,10 +20,12 @@ export interface PlannedLog {
 /** The oldest entry that lingers by this; undefined: none does. */
 export const lingersFrom = ({ lingers, taken }: PlannedLog): number | undefined => (lingers ? taken[0]?.[0] : undefined)
 /** An entry to be kept: its id is `back` below its log's new head. */
-export interface PlannedEntry extends Omit<NewEntry, 'payload' | 'stream' | 'number' | 'floor'> {
+export interface PlannedEntry extends Omit<NewEntry, 'payload' | 'messageId' | 'stream' | 'number' | 'floor'> {
   readonly back: number
   /** Stands for the peer's bare address. */
   readonly contact: number
+  /** Stands for the stanza's id; null: it has none. */
+  readonly message: number | null
   /** Where its payload lies in `PlannedBatch.payloads`. */
   readonly start: number
   readonly size: number
@@ -125,12 +128,24 @@ function planEntries(entries: readonly NewEntry[], logs: readonly PlannedLog[]) 
   const payloads: Uint8Array[] = []
   let start = 0
   for (const entry of entries) {
-    const { account, direction, archived, wanted, peer, at, payload } = entry
+    const { account, direction, archived, wanted, peer, messageId, at, payload } = entry
     const back = (left.get(account) ?? 0) - 1
     left.set(account, back)
     if (!isKept(entry)) continue
     const contact = contactKey(bareOf(peer as Jid))
-    kept.push({ account, back, contact, direction, archived, wanted, peer, at, start, size: payload.length })
+    kept.push({
+      account,
+      back,
+      contact,
+      message: messageKey(messageId),
+      direction,
+      archived,
+      wanted,
+      peer,
+      at,
+      start,
+      size: payload.length,
+    })
     payloads.push(payload)
     start += payload.length
   }

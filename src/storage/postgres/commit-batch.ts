@@ -68,11 +68,11 @@ with head as (
   delete from entry e using head h, unnest($18::bigint[], $19::bigint[], $20::bigint[]) as t (account, first, last)
   where h.account_id = t.account and e.account_id = t.account and e.id between t.first and t.last and e.archived = 0
 ), kept as (
-  insert into entry (account_id, id, at, direction, archived, wanted, contact, peer, payload)
-  select h.account_id, h.head - n.back, n.at, n.marks & 1, n.marks >> 1 & 1, n.marks >> 2 & 1, n.contact, n.peer,
+  insert into entry (account_id, id, at, direction, archived, wanted, contact, message, peer, payload)
+  select h.account_id, h.head - n.back, n.at, n.marks & 1, n.marks >> 1 & 1, n.marks >> 2 & 1, n.contact, n.message, n.peer,
     substring($14::bytea from n.start for n.size)
-  from unnest($8::bigint[], $9::bigint[], $10::bigint[], $11::smallint[], $12::text[], $13::int[], $15::int[], $21::int[])
-    as n (account, back, at, marks, peer, start, size, contact)
+  from unnest($8::bigint[], $9::bigint[], $10::bigint[], $11::smallint[], $12::text[], $13::int[], $15::int[], $21::int[], $24::int[])
+    as n (account, back, at, marks, peer, start, size, contact, message)
   join head h on h.account_id = n.account
 ), settled as (
   insert into stream_mark as m (stream, covered, at)
@@ -134,6 +134,7 @@ function paramsOf({ id, first, at, logs, entries, payloads, marks }: PlannedBatc
     numbers(entries.map((entry) => entry.contact)),
     numbers(logs.map((log) => log.tail)),
     `{${logs.map((log) => lingersFrom(log) ?? 'null').join(',')}}`,
+    `{${entries.map((entry) => entry.message ?? 'null').join(',')}}`,
   ]
 }
 

@@ -88,8 +88,8 @@ function tighten(db: Statements, account: number, [from, to]: Range): readonly R
 
 function insertEntry(db: Statements, { payloads }: PlannedBatch, entry: PlannedEntry, head: number): void {
   db.get(
-    `insert into entry (account_id, id, at, direction, archived, wanted, contact, peer, payload)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+    `insert into entry (account_id, id, at, direction, archived, wanted, contact, message, peer, payload)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
   ).run(
     entry.account,
     head - entry.back,
@@ -98,6 +98,7 @@ function insertEntry(db: Statements, { payloads }: PlannedBatch, entry: PlannedE
     Number(entry.archived),
     Number(entry.wanted),
     entry.contact,
+    entry.message,
     entry.peer,
     payloads.subarray(entry.start, entry.start + entry.size),
   )
