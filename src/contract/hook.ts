@@ -1,6 +1,7 @@
 import type { Ticket } from '../util/ticket.ts'
 import type { Domain } from '../xmpp/jid.ts'
 import type { Kind, Stanza } from '../xmpp/stanza.ts'
+import type { QName } from '../xmpp/tokenizer.ts'
 import type { AccountView } from './account-view.ts'
 import type { Origin, Recipient, Session } from './session.ts'
 
@@ -58,14 +59,17 @@ export interface Hook {
   readonly kind: Kind
   readonly phase: Phase
   readonly run: (event: never) => unknown
+  /** Asked for stanzas with this payload only, which costs the others nothing. */
+  readonly payload: QName | undefined
 }
 
-/** Declares one hook; the three words fix the type of `run`. */
+/** Declares one hook; the three words fix the type of `run`. `payload`: see Hook. */
 export function on<S extends Station, K extends Kind, P extends Phase>(
   station: S,
   kind: K,
   phase: P,
   run: Phases<Stations<K>[S]>[P],
+  payload?: QName,
 ): Hook {
-  return { station, kind, phase, run: run as Hook['run'] }
+  return { station, kind, phase, run: run as Hook['run'], payload }
 }

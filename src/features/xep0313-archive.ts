@@ -110,11 +110,15 @@ export default defineFeature({
       ],
       hooks: [
         // §8.2: clients must tell such a message from an answer of their archive; ours need not find out whether they do.
-        on('fromClient', 'message', 'guard', ({ stanza }) => {
-          if (stanza.has('result', NS_MAM))
+        on(
+          'fromClient',
+          'message',
+          'guard',
+          () => {
             throw new StanzaError('not-allowed', { text: 'Results come from archives only.' })
-          return 'pass'
-        }),
+          },
+          { name: 'result', ns: NS_MAM },
+        ),
       ],
     }
   },

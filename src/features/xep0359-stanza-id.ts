@@ -12,6 +12,8 @@ import { domainOf, parseJid } from '../xmpp/jid.ts'
 import { NS_SID } from '../xmpp/ns.ts'
 import { type Message, Stanza } from '../xmpp/stanza.ts'
 
+const ID = { name: 'stanza-id', ns: NS_SID }
+
 export default defineFeature({
   name: 'stanza_id',
   xeps: [{ number: 359, version: '0.7.0', status: 'complete' }],
@@ -28,7 +30,6 @@ export default defineFeature({
       typeof payload !== 'string' && payload.name === 'stanza-id' && payload.ns === NS_SID && isOurs(payload.attrs)
     /** The tree is looked at only where there is such an id, which clients do not send. */
     function stripped(message: Message): Message {
-      if (!message.has('stanza-id', NS_SID)) return message
       const { kind, type, id, from, to, lang, element } = message
       const kept = element.children.filter((payload) => !isForged(payload))
       return kept.length === element.children.length
@@ -37,8 +38,8 @@ export default defineFeature({
     }
     return {
       hooks: [
-        on('fromClient', 'message', 'annotate', ({ stanza }) => stripped(stanza)),
-        on('fromServer', 'message', 'annotate', ({ stanza }) => stripped(stanza)),
+        on('fromClient', 'message', 'annotate', ({ stanza }) => stripped(stanza), ID),
+        on('fromServer', 'message', 'annotate', ({ stanza }) => stripped(stanza), ID),
       ],
     }
   },

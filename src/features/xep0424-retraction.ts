@@ -62,8 +62,9 @@ export default defineFeature({
     return {
       hooks: [
         // After the commit of the retraction, which comes after that of what it takes back.
-        on('toAccount', 'message', 'copy', ({ stanza, account, direction }) => {
-          if (stanza.has('retract', NS_RETRACT)) retracted(stanza, account, direction)
+        on('toAccount', 'message', 'copy', ({ stanza, account, direction }) => retracted(stanza, account, direction), {
+          name: 'retract',
+          ns: NS_RETRACT,
         }),
       ],
     }

@@ -114,7 +114,7 @@ export class Router implements Line, LinePort {
       this.bounce(stanza, fault, origin)
       return 'settled'
     }
-    if (this.#stations.isEmpty('fromClient', stanza.kind)) return this.#sent(stanza, session, origin)
+    if (this.#stations.isEmpty('fromClient', stanza)) return this.#sent(stanza, session, origin)
     return this.#guarded('fromClient', stanza, origin, () =>
       this.#stations.run('fromClient', { stanza, session }, (event) => ({
         result: this.#sent(event.stanza, session, origin),
@@ -208,7 +208,7 @@ export class Router implements Line, LinePort {
     }
   }
   #arrived(stanza: Stanza, known: Known, origin: Origin): Progress {
-    if (this.#stations.isEmpty('toAccount', stanza.kind)) return this.#plain(stanza, known, origin).progress
+    if (this.#stations.isEmpty('toAccount', stanza)) return this.#plain(stanza, known, origin).progress
     return this.#guarded('toAccount', stanza, origin, () => this.#throughAccounts(stanza, known, origin)?.progress)
   }
   /** First the sender's own log and sessions, then the recipient's. */

@@ -1,6 +1,7 @@
 import type { Hook, Phase, Phases, Station, Stations } from '../contract/hook.ts'
 import type { Ticket } from '../util/ticket.ts'
-import type { Kind } from '../xmpp/stanza.ts'
+import type { Kind, Stanza } from '../xmpp/stanza.ts'
+import type { QName } from '../xmpp/tokenizer.ts'
 
 /** The hooks of one station for one kind of stanza, by phase. */
 export interface StationHooks<S extends Station> {
@@ -9,29 +10,55 @@ export interface StationHooks<S extends Station> {
   readonly record: readonly Phases<Stations[S]>['record'][]
   readonly copy: readonly Phases<Stations[S]>['copy'][]
 }
+interface Group {
+  readonly hooks: StationHooks<never>
+  /** Payloads that some hook is about; undefined: one is about every stanza. */
+  readonly payloads: readonly QName[] | undefined
+}
 const KINDS: readonly Kind[] = ['message', 'presence', 'iq']
 const STATIONS: readonly Station[] = ['fromClient', 'fromServer', 'toAccount', 'toOffline', 'toSession', 'toServer']
 
 /** Hooks of all enabled features, grouped once at start, so that a stanza finds those of a station by two look-ups. */
 export class HookTable {
-  readonly #table: Readonly<Record<Station, Readonly<Record<Kind, StationHooks<never>>>>>
+  readonly #table: Readonly<Record<Station, Readonly<Record<Kind, Group>>>>
   constructor(hooks: Iterable<Hook>) {
     const all = [...hooks]
-    const of = (station: Station, kind: Kind) => {
+    const of = (station: Station, kind: Kind): Group => {
       const own = all.filter((hook) => hook.station === station && hook.kind === kind)
-      const phase = (name: Phase) => own.filter((hook) => hook.phase === name).map((hook) => hook.run)
-      return { guard: phase('guard'), annotate: phase('annotate'), record: phase('record'), copy: phase('copy') }
+      const phase = (name: Phase) => own.filter((hook) => hook.phase === name).map(limited)
+      const payloads = own.map((hook) => hook.payload).filter((payload) => payload !== undefined)
+      return {
+        hooks: { guard: phase('guard'), annotate: phase('annotate'), record: phase('record'), copy: phase('copy') },
+        payloads: payloads.length === own.length ? payloads : undefined,
+      } as Group
     }
     const kinds = (station: Station) => Object.fromEntries(KINDS.map((kind) => [kind, of(station, kind)]))
     this.#table = Object.fromEntries(STATIONS.map((station) => [station, kinds(station)])) as never
   }
   of<S extends Station>(station: S, kind: Kind): StationHooks<S> {
-    return this.#table[station][kind] as StationHooks<S>
+    return this.#table[station][kind].hooks as StationHooks<S>
   }
-  /** True when a station does nothing to this kind of stanza, so that it need not be run at all. */
-  isEmpty(station: Station, kind: Kind): boolean {
-    const { guard, annotate, record, copy } = this.#table[station][kind]
-    return guard.length === 0 && annotate.length === 0 && record.length === 0 && copy.length === 0
+  /** True when some hook of the station is about this kind of stanza. */
+  has(station: Station, kind: Kind): boolean {
+    return this.#table[station][kind].payloads?.length !== 0
+  }
+  /** True when the station does nothing to this stanza, so that it need not be run at all. */
+  isEmpty(station: Station, stanza: Stanza): boolean {
+    const { payloads } = this.#table[station][stanza.kind]
+    if (payloads === undefined) return false
+    for (const { name, ns } of payloads) if (stanza.has(name, ns)) return false
+    return true
+  }
+}
+/** A hook that is about some payload only, as one that lets all else pass. */
+function limited({ phase, payload, run }: Hook): (event: { readonly stanza: Stanza }) => unknown {
+  const ask = run as (event: { readonly stanza: Stanza }) => unknown
+  if (payload === undefined) return ask
+  const { name, ns } = payload
+  return (event) => {
+    if (event.stanza.has(name, ns)) return ask(event)
+    if (phase === 'guard') return 'pass'
+    return phase === 'annotate' ? event.stanza : undefined
   }
 }
 

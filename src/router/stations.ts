@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import type { AccountView } from '../contract/account-view.ts'
 import type { Direction, Stations as Events, Hook, Station } from '../contract/hook.ts'
 import type { Session } from '../contract/session.ts'
-import type { Kind, Message, Stanza } from '../xmpp/stanza.ts'
+import type { Message, Stanza } from '../xmpp/stanza.ts'
 import { HookTable, runStation } from './run-hooks.ts'
 
 /** What came of the work at a station: where it is pending, what must not run before it is done is given to `after`. */
@@ -22,10 +22,10 @@ export class StationRunner {
   constructor(hooks: readonly Hook[], log: Logger) {
     this.#hooks = new HookTable(hooks)
     this.#log = log
-    this.hasCopies = !this.#hooks.isEmpty('toSession', 'message')
+    this.hasCopies = this.#hooks.has('toSession', 'message')
   }
-  isEmpty(station: Station, kind: Kind): boolean {
-    return this.#hooks.isEmpty(station, kind)
+  isEmpty(station: Station, stanza: Stanza): boolean {
+    return this.#hooks.isEmpty(station, stanza)
   }
 
   /**
@@ -61,7 +61,7 @@ export class StationRunner {
    * so it makes do without `runStation`; nothing can be recorded here.
    */
   toSession<S extends Stanza>(stanza: S, session: Session, direction: Direction, addressed: boolean): S | undefined {
-    if (this.isEmpty('toSession', stanza.kind)) return addressed ? stanza : undefined
+    if (this.isEmpty('toSession', stanza)) return addressed ? stanza : undefined
     const hooks = this.#hooks.of('toSession', stanza.kind)
     try {
       let event: Events['toSession'] = { stanza, session, direction, addressed }
@@ -79,7 +79,7 @@ export class StationRunner {
   }
   /** What is kept of a message none of the account's sessions is chosen for. @throws StanzaError */
   offline(message: Message, account: AccountView): Message | undefined {
-    if (this.isEmpty('toOffline', 'message')) return message
+    if (this.isEmpty('toOffline', message)) return message
     return this.run('toOffline', { stanza: message, account }, (e) => ({
       result: e.stanza as Message,
       after: undefined,

@@ -116,9 +116,27 @@ describe('a station', () => {
     const table = new HookTable(others)
     assert.equal(run(others), true)
     assert.deepEqual(log, ['work  0'])
-    assert.equal(table.isEmpty('fromClient', 'message'), true)
-    assert.equal(table.isEmpty('fromClient', 'iq'), false)
-    assert.equal(table.isEmpty('toSession', 'message'), false)
-    assert.equal(new HookTable([]).isEmpty('toServer', 'iq'), true)
+    assert.equal(table.has('fromClient', 'message'), false)
+    assert.equal(table.isEmpty('fromClient', message), true)
+    assert.equal(table.has('fromClient', 'iq'), true)
+    assert.equal(table.isEmpty('toSession', message), false)
+    assert.equal(new HookTable([]).isEmpty('toServer', message), true)
+  })
+
+  test('a hook that is about a payload is asked for stanzas that have it, and only for those', () => {
+    const marked = message.adding(el('mark', NS))
+    const about = { name: 'mark', ns: NS }
+    const hooks = [
+      on('fromClient', 'message', 'guard', () => 'drop', about),
+      on('toAccount', 'message', 'annotate', ({ stanza }) => stanza.adding(el('seen', NS)), about),
+    ]
+    const table = new HookTable(hooks)
+    assert.equal(table.isEmpty('fromClient', message), true)
+    assert.equal(table.isEmpty('fromClient', marked), false)
+    assert.equal(table.isEmpty('fromClient', message.adding(el('mark', 'test:other'))), true)
+    // Beside a hook for all, each is asked for its own.
+    const both = [...hooks, on('fromClient', 'message', 'copy', ({ stanza }) => void log.push(marks(stanza)))]
+    assert.equal(run(both), true)
+    assert.deepEqual(log, ['work  0', ''])
   })
 })
