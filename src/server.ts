@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type { Server } from 'node:net'
+import { LastSeen } from './account/last-seen.ts'
 import { BLOCKED_PREFIXES } from './account/phone-number.ts'
 import { Registration } from './account/registration.ts'
 import type { SmsProvider } from './account/sms-provider.ts'
@@ -14,6 +15,7 @@ import type { AccountView } from './contract/account-view.ts'
 import type { Admin } from './contract/admin.ts'
 import type { Handlers } from './contract/feature.ts'
 import type { Ports } from './contract/ports.ts'
+import type { Session } from './contract/session.ts'
 import { openCore, openKeys } from './core.ts'
 import { FEATURES } from './features/index.ts'
 import { serveAdmin } from './http/admin-socket.ts'
@@ -26,6 +28,7 @@ import { tidyArchives } from './inbox/tidy.ts'
 import { Certificates, developmentCertificate } from './net/certificates.ts'
 import { ConnectionCounts, listen } from './net/listener.ts'
 import { type HandshakeWay, secureServerSocket } from './net/secure.ts'
+import { withoutBlocks } from './roster/blocking.ts'
 import { Rosters } from './roster/roster.ts'
 import { Router } from './router/line.ts'
 import { PresenceStep } from './router/presence.ts'
@@ -43,7 +46,7 @@ import { MetricRegistry } from './telemetry/metrics.ts'
 import { networkOf } from './util/network.ts'
 import { RateLimit } from './util/rate-limit.ts'
 import { Wheel } from './util/wheel.ts'
-import type { Domain, Jid } from './xmpp/jid.ts'
+import type { BareJid, Domain, FullJid, Jid } from './xmpp/jid.ts'
 import { BindingError, type SaslError } from './xmpp/sasl-error.ts'
 
 const TICK_MS = 100
@@ -120,6 +123,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
   })
   teardown.add(() => (options.stores === undefined ? core.stores.close() : undefined))
   const { domains, root, stores } = core
+  const isOn = (feature: string): boolean => config.features[feature] !== false
   const logs = createLogs({
     level: config.log.level,
     format: config.log.format,
@@ -150,24 +154,27 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
   const domainPolicy = POLICIES[config.inbox.delivery]
   const policyOf = ({ account }: AccountView) =>
     account?.delivery === undefined ? domainPolicy : POLICIES[account.delivery]
-  const hasArchive = config.features.archive !== false
   const line = new Router({
     served,
     registry,
     sessions,
     inbox,
     bus,
-    rosters: rosterStore,
+    rosters: isOn('blocking') ? rosterStore : withoutBlocks(rosterStore),
     policyOf,
-    archives: (view, peer) => hasArchive && isArchived(view.archiving, view.roster, peer),
+    archives: (view, peer) => isOn('archive') && isArchived(view.archiving, view.roster, peer),
     log: logs.part({ part: 'router' }),
   })
   router = line
+  line.views.keepWhile((account) => sessions.of(account).length > 0)
   const rosters = new Rosters({
     store: rosterStore,
     maxItems: limits.roster.max_items,
     maxGroups: limits.roster.max_groups,
   })
+  const lastSeenStore = measured(stores.lastSeen, 'last_seen', time)
+  const lastSeen = new LastSeen(lastSeenStore, (error) => logs.root.warn({ err: error }, 'last activity not written'))
+  teardown.add(() => lastSeen.close())
   const presence = new PresenceStep({
     line,
     registry,
@@ -177,6 +184,9 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     maxDirected: limits.session.directed_presence,
     log: logs.part({ part: 'presence' }),
     available: (session, priority, stanza) => sessions.get(session.jid)?.available(priority, stanza),
+    ...(isOn('last_activity')
+      ? { lastSeen: (asker: FullJid, contacts: readonly BareJid[]) => lastSeenStore.ofContacts(asker, contacts) }
+      : {}),
   })
 
   const verification = verificationOf(config, options, core.stores.database, root, (report) => {
@@ -197,7 +207,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     certifier: keys,
   })
 
-  const enabled = FEATURES.filter((feature) => config.features[feature.name] !== false)
+  const enabled = FEATURES.filter((feature) => isOn(feature.name))
   const handlers: Handlers[] = []
   const ports: Ports = {
     line,
@@ -227,6 +237,11 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     accounts: core.accounts,
     registration,
     rosters,
+    blocks: measured(stores.blocks, 'blocking', time),
+    reports: measured(stores.reports, 'reports', time),
+    privateXml: measured(stores.privateXml, 'private', time),
+    vcards: measured(stores.vcards, 'vcard', time),
+    lastSeen,
     presence,
     keys,
     archive,
@@ -251,6 +266,11 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     handlers.flatMap((h) => h.hooks ?? []),
   )
 
+  const sessionEnded = (session: Session): unknown => {
+    const account = line.views.latest(session.account)?.account
+    if (account !== undefined && isOn('last_activity')) lastSeen.ended(account.id, Date.now())
+    return presence.sessionEnded(session)
+  }
   const certificates = await Certificates.open(
     config.tls ?? (await developmentCertificate(config.data_dir, config.domains)),
     logs.part({ part: 'tls' }),
@@ -284,7 +304,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     session: {
       node: bus.node,
       line,
-      presence,
+      presence: { sessionEnded },
       inbox,
       registry,
       sessions,

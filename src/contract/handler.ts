@@ -2,6 +2,7 @@ import type { DiscoInfo, DiscoItem } from '../xmpp/disco.ts'
 import type { Element } from '../xmpp/element.ts'
 import type { BareJid, Domain, Jid } from '../xmpp/jid.ts'
 import type { Iq } from '../xmpp/stanza.ts'
+import type { Condition } from '../xmpp/stanza-error.ts'
 import type { Awaitable } from './hook.ts'
 import type { Session } from './session.ts'
 
@@ -19,7 +20,12 @@ export type IqHandler = {
       readonly answer: Answer<{ readonly from: Jid; readonly session: Session | undefined }>
     }
   /** Addressed by anybody to a local account's bare JID; answered on behalf of `account`, who may be offline. */
-  | { readonly target: 'account'; readonly answer: Answer<{ readonly from: Jid; readonly account: BareJid }> }
+  | {
+      readonly target: 'account'
+      readonly answer: Answer<{ readonly from: Jid; readonly account: BareJid }>
+      /** What is told where there is no such account, or the asker is blocked; `service-unavailable` when absent. What strangers are told should be the same. */
+      readonly refusal?: Condition
+    }
   /** Sent by a session to its own account, with or without `to` (RFC 6120 §10.3.3). Asked before `account`. */
   | { readonly target: 'self'; readonly answer: Answer<{ readonly session: Session }> }
 )

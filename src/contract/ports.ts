@@ -1,8 +1,13 @@
 import type { Accounts } from '../account/accounts.ts'
+import type { LastSeen } from '../account/last-seen.ts'
+import type { PrivateStore } from '../account/private-store.ts'
 import type { Registration } from '../account/registration.ts'
+import type { VcardStore } from '../account/vcard-store.ts'
 import type { ArchiveStore } from '../inbox/archive.ts'
 import type { Keys } from '../keys/directory.ts'
 import type { Registry } from '../presence/registry.ts'
+import type { BlockStore } from '../roster/block-store.ts'
+import type { ReportStore } from '../roster/report-store.ts'
 import type { RosterChange, Rosters } from '../roster/roster.ts'
 import type { RosterItem } from '../roster/store.ts'
 import type { DiscoItem } from '../xmpp/disco.ts'
@@ -38,6 +43,10 @@ export interface PresencePort {
   push(account: BareJid, change: Pick<RosterChange, 'contact' | 'after' | 'version'>): Awaitable<void>
   /** Ends the subscriptions and requests of an item that was removed, both ways (RFC 6121 §2.5.2). */
   cancel(account: BareJid, item: RosterItem): Awaitable<void>
+  /** Tells an address where the account's devices are; whoever calls knows that it may be told. */
+  announce(account: BareJid, to: Jid): Awaitable<void>
+  /** Tells an address that the account's devices have gone, whether they have or not. */
+  withdraw(account: BareJid, to: Jid): Awaitable<void>
 }
 /** Ends sessions on all nodes. */
 export interface SessionsPort {
@@ -56,6 +65,11 @@ export interface Ports {
   readonly accounts: Accounts
   readonly registration: Registration
   readonly rosters: Rosters
+  readonly blocks: BlockStore
+  readonly reports: ReportStore
+  readonly privateXml: PrivateStore
+  readonly vcards: VcardStore
+  readonly lastSeen: Pick<LastSeen, 'find'>
   readonly presence: PresencePort
   readonly keys: Keys
   readonly archive: ArchiveStore

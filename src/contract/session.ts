@@ -2,7 +2,7 @@ import type { BareJid, Domain, FullJid } from '../xmpp/jid.ts'
 import type { Stanza } from '../xmpp/stanza.ts'
 
 /** What other nodes may know of a session; kept in the registry beside its JID. A closed set: a new flag is a decision. */
-export type SessionFlag = 'carbons' | 'inactive' | 'following' | 'interested'
+export type SessionFlag = 'carbons' | 'inactive' | 'following' | 'interested' | 'blocklist'
 
 /** A bound resource as a value, wherever it is connected. */
 export interface Recipient {

@@ -1,12 +1,16 @@
 import type { Feature } from '../contract/feature.ts'
-import deliveryPolicy from './delivery-policy.ts'
 import preapproval from './rfc6121-preapproval.ts'
 import roster from './rfc6121-roster.ts'
+import deliveryPolicy from './x-delivery-policy.ts'
+import lastActivity from './xep0012-last-activity.ts'
 import disco from './xep0030-disco.ts'
+import privateXml from './xep0049-private-xml.ts'
 import commands from './xep0050-commands.ts'
+import vcard from './xep0054-vcard.ts'
 import register from './xep0077-register.ts'
 import version from './xep0092-version.ts'
 import caps from './xep0115-caps.ts'
+import blocking from './xep0191-blocking.ts'
 import ping from './xep0199-ping.ts'
 import carbons from './xep0280-carbons.ts'
 import archive from './xep0313-archive.ts'
@@ -22,14 +26,18 @@ export const FEATURES: readonly Feature[] = [
   preapproval,
   disco,
   caps,
+  deliveryPolicy,
+  lastActivity,
+  privateXml,
   commands,
+  vcard,
   version,
+  blocking,
   ping,
   carbons,
   archive,
   csi,
   stanzaId,
-  archivePreferences,
   retraction,
-  deliveryPolicy,
+  archivePreferences,
 ]

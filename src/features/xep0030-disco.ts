@@ -49,7 +49,7 @@ export default defineFeature({
     /** Who is no subscriber is answered as if there were no such account. */
     async function check(from: Jid, account: BareJid): Promise<void> {
       const view = views.peek(account) ?? (await views.load(account))
-      if (!maySee(from, account, view.roster)) throw new StanzaError('service-unavailable')
+      if (!maySee(from, view)) throw new StanzaError('service-unavailable')
     }
 
     return {

@@ -1,41 +1,48 @@
+import { type Blocker, isBlocked } from '../roster/blocking.ts'
 import type { RosterItem } from '../roster/store.ts'
 import { isSeen, seesUs } from '../roster/subscription.ts'
 import type { BareJid, FullJid, Jid } from '../xmpp/jid.ts'
 import { bareOf } from '../xmpp/jid.ts'
 import type { RegisteredSession } from './registry.ts'
 
-type Contacts = ReadonlyMap<BareJid, RosterItem>
+/** Whose contacts are meant; an `AccountView` is one. */
+interface Owner extends Blocker {
+  readonly roster: ReadonlyMap<BareJid, RosterItem>
+}
 /** An available resource (RFC 6121 §4.2): it has a priority and the presence it last sent. */
 export type AvailableSession = RegisteredSession & {
   readonly priority: number
   readonly presence: NonNullable<RegisteredSession['presence']>
 }
 
-/** Contacts that are told the account's presence (RFC 6121 §4.2.2): `from` and `both`. Its own devices are no contacts. */
-export function watchers(account: BareJid, roster: Contacts): BareJid[] {
-  return chosen(account, roster, seesUs)
+/** Contacts that are told the account's presence (RFC 6121 §4.2.2): `from` and `both`. Neither its own devices nor who is blocked. */
+export function watchers(owner: Owner): BareJid[] {
+  return chosen(owner, seesUs)
 }
 /** Contacts whose presence is asked for at initial presence (RFC 6121 §4.3.1): `to` and `both`. */
-export function watched(account: BareJid, roster: Contacts): BareJid[] {
-  return chosen(account, roster, isSeen)
+export function watched(owner: Owner): BareJid[] {
+  return chosen(owner, isSeen)
 }
-function chosen(account: BareJid, roster: Contacts, test: (item: RosterItem) => boolean): BareJid[] {
+function chosen(owner: Owner, test: (item: RosterItem) => boolean): BareJid[] {
   const contacts: BareJid[] = []
-  for (const item of roster.values()) if (item.contact !== account && test(item)) contacts.push(item.contact)
+  for (const item of owner.roster.values()) {
+    const { contact } = item
+    if (contact !== owner.jid && test(item) && !isBlocked(owner, contact)) contacts.push(contact)
+  }
   return contacts
 }
 /** Unanswered requests, due to every resource that becomes available (RFC 6121 §3.1.3). */
-export function requests(roster: Contacts): { readonly contact: BareJid; readonly content: Uint8Array }[] {
+export function requests(owner: Owner): { readonly contact: BareJid; readonly content: Uint8Array }[] {
   const found: { contact: BareJid; content: Uint8Array }[] = []
-  for (const { contact, pendingIn } of roster.values()) {
-    if (pendingIn !== undefined) found.push({ contact, content: pendingIn })
+  for (const { contact, pendingIn } of owner.roster.values()) {
+    if (pendingIn !== undefined && !isBlocked(owner, contact)) found.push({ contact, content: pendingIn })
   }
   return found
 }
-/** True when the account's presence may be told to whoever asks (RFC 6121 §4.3.2): a subscriber, or the account itself. */
-export function maySee(asker: Jid, account: BareJid, roster: Contacts): boolean {
+/** True when the account's presence may be told to whoever asks (RFC 6121 §4.3.2): a subscriber who is not blocked, or the account itself. */
+export function maySee(asker: Jid, owner: Owner): boolean {
   const bare = bareOf(asker)
-  return bare === account || seesUs(roster.get(bare))
+  return bare === owner.jid || (seesUs(owner.roster.get(bare)) && !isBlocked(owner, asker))
 }
 
 /** The available ones, of one resource only when `address` is a full JID. */

@@ -6,7 +6,7 @@ export interface RegisteredSession {
   readonly node: string
   /** Undefined until initial presence, and again after unavailable. */
   readonly priority: number | undefined
-  readonly flags: ReadonlySet<'carbons' | 'inactive' | 'following' | 'interested'>
+  readonly flags: ReadonlySet<'carbons' | 'inactive' | 'following' | 'interested' | 'blocklist'>
   /** Ms since the epoch: its place among the account's resources that are available and connected (policy `exclusive`); undefined: none. */
   readonly queuedAt: number | undefined
   /** The last undirected available presence: content between the tags (canonical XML), with its xml:lang. */

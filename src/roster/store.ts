@@ -1,6 +1,6 @@
 import type { ArchivingPreferences } from '../account/archiving.ts'
 import type { Account } from '../account/store.ts'
-import type { BareJid } from '../xmpp/jid.ts'
+import type { BareJid, Jid } from '../xmpp/jid.ts'
 
 /** RFC 6121 §2.1.2.5. */
 export type Subscription = 'none' | 'to' | 'from' | 'both'
@@ -31,6 +31,8 @@ export interface LoadedAccount {
   readonly items: readonly RosterItem[]
   /** The roster's. */
   readonly version: number
+  /** Addresses it has blocked (XEP-0191). */
+  readonly blocked: readonly Jid[]
 }
 
 /** Tables `roster` (per account: version) and `roster_item`. Removed items stay as tombstones for versioned pushes. */

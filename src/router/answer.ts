@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import type { AccountView } from '../contract/account-view.ts'
 import type { IqHandler } from '../contract/handler.ts'
 import type { Origin } from '../contract/session.ts'
+import { isBlocked } from '../roster/blocking.ts'
 import type { Element } from '../xmpp/element.ts'
 import { bareOf, domainOf } from '../xmpp/jid.ts'
 import { errorReply, type Iq, resultOf } from '../xmpp/stanza.ts'
@@ -83,8 +84,8 @@ export class Answers {
     const handler = find('account')
     if (handler?.target !== 'account') throw new StanzaError('service-unavailable')
     return this.#deps.loadView(bare).then((view) => {
-      if (view.account === undefined || view.account.disabledAt !== undefined)
-        throw new StanzaError('service-unavailable')
+      const isThere = view.account !== undefined && view.account.disabledAt === undefined
+      if (!isThere || isBlocked(view, iq.from)) throw new StanzaError(handler.refusal ?? 'service-unavailable')
       return handler.answer({ ...call, from: iq.from, account: bare })
     })
   }

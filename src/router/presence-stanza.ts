@@ -1,6 +1,9 @@
 import type { AvailableSession } from '../presence/broadcast.ts'
 import type { SubscriptionType } from '../roster/subscription.ts'
-import type { BareJid, FullJid, Jid } from '../xmpp/jid.ts'
+import { formatDateTime } from '../xmpp/date-time.ts'
+import { type Element, el } from '../xmpp/element.ts'
+import { type BareJid, domainOf, type FullJid, type Jid } from '../xmpp/jid.ts'
+import { NS_DELAY } from '../xmpp/ns.ts'
 import { type Presence, Stanza } from '../xmpp/stanza.ts'
 
 /** What the resource last sent, as the registry keeps it. */
@@ -29,6 +32,10 @@ export function requestOf(contact: BareJid, account: BareJid, content: Uint8Arra
     lang: undefined,
   } as const
   return Stanza.stored(fields, bufferOf(content), [])
+}
+/** Since when somebody is away, as his server knows it (XEP-0203). */
+export function delayElement(contact: BareJid, at: number): Element {
+  return el('delay', NS_DELAY, { from: domainOf(contact), stamp: formatDateTime(new Date(at)) })
 }
 export function subscriptionStanza(type: SubscriptionType, from: BareJid, to: BareJid): Presence {
   return Stanza.of({ kind: 'presence', type, from, to })

@@ -11,11 +11,11 @@ import type { RosterItem } from '../roster/store.ts'
 import { SUBSCRIPTION_TYPES, type SubscriptionType } from '../roster/subscription.ts'
 import { allOf, whenKnown } from '../util/awaitable.ts'
 import { KeyedQueue } from '../util/keyed-queue.ts'
-import { type BareJid, bareOf, type Domain, domainOf, isFull, type Jid } from '../xmpp/jid.ts'
+import { type BareJid, bareOf, type Domain, domainOf, type FullJid, isFull, type Jid } from '../xmpp/jid.ts'
 import { NS_CLIENT } from '../xmpp/ns.ts'
 import { errorReply, type Presence, payloadText } from '../xmpp/stanza.ts'
 import { StanzaError } from '../xmpp/stanza-error.ts'
-import { presenceOf, probe, requestOf, subscriptionStanza, unavailable } from './presence-stanza.ts'
+import { delayElement, presenceOf, probe, requestOf, subscriptionStanza, unavailable } from './presence-stanza.ts'
 import { Subscriptions } from './subscriptions.ts'
 
 /** Bytes of content of a presence that is kept: an available one for whoever asks, a request until it is answered. */
@@ -31,6 +31,11 @@ export interface PresenceParts {
   /** Addresses one session may have sent directed presence to (§4.6), all told when it ends. */
   readonly maxDirected: number
   readonly log: Logger
+  /**
+   * When contacts that are away were last here, ms since the epoch, of those that let the asker know; absent: nobody is told
+   * (kontalk-protocol h.8).
+   */
+  readonly lastSeen?: (asker: FullJid, contacts: readonly BareJid[]) => Promise<ReadonlyMap<BareJid, number>>
   /** Records in session and registry what the resource is from now on; `undefined` twice: not available. Called before anybody is told. */
   readonly available: (session: Session, priority: number | undefined, presence: Presence | undefined) => void
 }
@@ -130,6 +135,12 @@ export class PresenceStep implements PresencePort {
   cancel(account: BareJid, item: RosterItem): Awaitable<void> {
     return this.#subscriptions.cancel(account, item)
   }
+  announce(account: BareJid, to: Jid): Awaitable<void> {
+    return this.#inOrder(account, () => this.#subscriptions.announce(account, to), this.#logged)
+  }
+  withdraw(account: BareJid, to: Jid): Awaitable<void> {
+    return this.#inOrder(account, () => this.#subscriptions.withdraw(account, to), this.#logged)
+  }
 
   #leave(session: Session, presence: Presence, wasAvailable: boolean): Awaitable<void> {
     const directed = this.#directed.get(session) ?? []
@@ -138,7 +149,7 @@ export class PresenceStep implements PresencePort {
       session.account,
       () =>
         this.#withView(session.account, (view) => {
-          const told = new Set<Jid>(wasAvailable ? [session.account, ...watchers(session.account, view.roster)] : [])
+          const told = new Set<Jid>(wasAvailable ? [session.account, ...watchers(view)] : [])
           for (const to of directed) if (!told.has(to)) this.#parts.line.submit(presence.with({ to }))
           if (!wasAvailable) return
           return allOf([this.#broadcast(presence, view), this.#toOwnDevices(presence, session, false)])
@@ -151,7 +162,7 @@ export class PresenceStep implements PresencePort {
   #broadcast(presence: Presence, view: AccountView): Awaitable<void> {
     const { line, registry } = this.#parts
     return allOf(
-      watchers(view.jid, view.roster).map((to) => {
+      watchers(view).map((to) => {
         if (!this.#isLocal(to)) return line.submit(presence.with({ to }))
         return whenKnown(registry.of(to), (sessions) => {
           if (available(sessions).length > 0) line.submit(presence.with({ to }))
@@ -175,21 +186,26 @@ export class PresenceStep implements PresencePort {
   /** What a device is told when it becomes available: where its contacts are, and who has asked to be one. */
   #catchUp(session: Session, view: AccountView): Awaitable<void> {
     const { line } = this.#parts
-    for (const { contact, content } of requests(view.roster)) {
+    for (const { contact, content } of requests(view)) {
       line.sendTo(session, requestOf(contact, session.account, content))
     }
-    return allOf(
-      watched(session.account, view.roster).map((contact) => {
-        if (this.#isLocal(contact)) return this.#tellAbout(contact, session)
-        return line.submit(probe(session.jid, contact))
-      }),
-    )
+    const away: BareJid[] = []
+    const told = watched(view).map((contact) => {
+      if (this.#isLocal(contact)) return this.#tellAbout(contact, session, away)
+      return line.submit(probe(session.jid, contact))
+    })
+    return whenKnown(allOf(told), () => this.#tellAway(away, session))
   }
-  /** A probe of a local contact, without the way of a stanza. A contact who is away and one who hides look the same. */
-  #tellAbout(contact: BareJid, session: Session): Awaitable<void> {
+  /** A probe of a local contact, without the way of a stanza; who is away is left to `away`. */
+  #tellAbout(contact: BareJid, session: Session, away: BareJid[]): Awaitable<void> {
     const { line, registry, views } = this.#parts
     const tell = (sessions: readonly RegisteredSession[], view: AccountView | undefined): void => {
-      const seen = view !== undefined && maySee(session.account, contact, view.roster) ? available(sessions) : []
+      const here = available(sessions)
+      if (here.length === 0) {
+        away.push(contact)
+        return
+      }
+      const seen = view !== undefined && maySee(session.account, view) ? here : []
       for (const s of seen) line.sendTo(session, presenceOf(s, session.jid))
       if (seen.length === 0) line.sendTo(session, unavailable(contact, session.jid))
     }
@@ -201,11 +217,40 @@ export class PresenceStep implements PresencePort {
     })
   }
 
+  /** Who hides looks like who is away; of those who do not it is told since when (XEP-0203), where that is known. */
+  #tellAway(away: readonly BareJid[], session: Session): Awaitable<void> {
+    const { line, registry, lastSeen, log } = this.#parts
+    const tell = (contact: BareJid, at: number | undefined): void => {
+      const presence = unavailable(contact, session.jid)
+      line.sendTo(session, at === undefined ? presence : presence.adding(delayElement(contact, at)))
+    }
+    if (lastSeen === undefined || away.length === 0) {
+      for (const contact of away) tell(contact, undefined)
+      return
+    }
+    const failed = (error: unknown): ReadonlyMap<BareJid, number> => {
+      log.warn({ err: error }, 'last activity not read')
+      return new Map()
+    }
+    return lastSeen(session.jid, away)
+      .catch(failed)
+      .then((times) =>
+        allOf(
+          away.map((contact) =>
+            // Who has come meanwhile has said so.
+            whenKnown(registry.of(contact), (sessions) => {
+              if (available(sessions).length === 0) tell(contact, times.get(contact))
+            }),
+          ),
+        ),
+      )
+  }
+
   /** §4.3.2. Who is no subscriber gets the same answer as for an account that does not exist. */
   #answerProbe(presence: Presence, view: AccountView): Awaitable<void> {
     const { line, registry } = this.#parts
     const { from: asker, to = view.jid } = presence
-    if (view.account === undefined || !maySee(asker, view.jid, view.roster)) {
+    if (view.account === undefined || !maySee(asker, view)) {
       line.submit(subscriptionStanza('unsubscribed', view.jid, bareOf(asker)))
       return
     }

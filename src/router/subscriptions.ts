@@ -7,7 +7,7 @@ import type { RosterChange, Rosters } from '../roster/roster.ts'
 import type { RosterItem } from '../roster/store.ts'
 import { isPendingOut, isSeen, type SubscriptionType, seesUs, stateOf } from '../roster/subscription.ts'
 import { whenKnown } from '../util/awaitable.ts'
-import { type BareJid, bareOf } from '../xmpp/jid.ts'
+import { type BareJid, bareOf, type Jid } from '../xmpp/jid.ts'
 import { contactElement, removedElement, rosterElement } from '../xmpp/roster.ts'
 import { type Presence, Stanza } from '../xmpp/stanza.ts'
 import { presenceOf, subscriptionStanza, unavailable } from './presence-stanza.ts'
@@ -41,8 +41,8 @@ export class Subscriptions implements PresencePort {
     // §3.1.2: stamped with the bare JIDs of both.
     if (change.pass) this.#line.submit(presence.with({ from: account, to: contact }))
     const [saw, sees] = [seesUs(change.before), seesUs(change.after)]
-    if (!saw && sees) await this.#announce(account, contact)
-    if (saw && !sees) await this.#withdraw(account, contact)
+    if (!saw && sees) await this.announce(account, contact)
+    if (saw && !sees) await this.withdraw(account, contact)
   }
 
   /** A stanza from a contact to the account. @throws RosterError */
@@ -56,9 +56,9 @@ export class Subscriptions implements PresencePort {
     if (change.push) await this.push(account, change)
     if (change.reply) {
       this.#line.submit(subscriptionStanza('subscribed', account, contact))
-      await this.#announce(account, contact)
+      await this.announce(account, contact)
     }
-    if (seesUs(change.before) && !seesUs(change.after)) await this.#withdraw(account, contact)
+    if (seesUs(change.before) && !seesUs(change.after)) await this.withdraw(account, contact)
   }
 
   push(account: BareJid, change: Pick<RosterChange, 'contact' | 'after' | 'version'>): Awaitable<void> {
@@ -80,7 +80,7 @@ export class Subscriptions implements PresencePort {
     }
     if (!seesUs(item) && item.pendingIn === undefined) return
     this.#line.submit(subscriptionStanza('unsubscribed', account, contact))
-    return seesUs(item) ? this.#withdraw(account, contact) : undefined
+    return seesUs(item) ? this.withdraw(account, contact) : undefined
   }
 
   /** A request goes to available resources (§3.1.3), an answer or cancellation to the interested ones. */
@@ -90,16 +90,16 @@ export class Subscriptions implements PresencePort {
       for (const session of chosen) this.#line.sendTo(session, presence)
     })
   }
-  /** The account's presence to a contact who may see it now (§3.1.5). */
-  #announce(account: BareJid, contact: BareJid): Awaitable<void> {
+  /** To a contact who may see it now (§3.1.5). */
+  announce(account: BareJid, to: Jid): Awaitable<void> {
     return whenKnown(this.#registry.of(account), (sessions) => {
-      for (const session of available(sessions)) this.#line.submit(presenceOf(session, contact))
+      for (const session of available(sessions)) this.#line.submit(presenceOf(session, to))
     })
   }
   /** To a contact who may no longer see it, each resource goes away (§3.2.2, §3.3.3). */
-  #withdraw(account: BareJid, contact: BareJid): Awaitable<void> {
+  withdraw(account: BareJid, to: Jid): Awaitable<void> {
     return whenKnown(this.#registry.of(account), (sessions) => {
-      for (const session of available(sessions)) this.#line.submit(unavailable(session.jid, contact))
+      for (const session of available(sessions)) this.#line.submit(unavailable(session.jid, to))
     })
   }
 }

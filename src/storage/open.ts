@@ -1,21 +1,36 @@
+import type { LastSeenStore } from '../account/last-seen-store.ts'
+import type { PrivateStore } from '../account/private-store.ts'
 import type { AccountStore } from '../account/store.ts'
+import type { VcardStore } from '../account/vcard-store.ts'
 import type { ArchiveStore } from '../inbox/archive.ts'
 import type { InboxStore } from '../inbox/store.ts'
+import type { BlockStore } from '../roster/block-store.ts'
+import type { ReportStore } from '../roster/report-store.ts'
 import type { RosterStore } from '../roster/store.ts'
 import { StartError } from '../util/start-error.ts'
 import { SqlAccountStore } from './account-store.ts'
 import { SqlArchiveStore } from './archive-store.ts'
+import { SqlBlockStore } from './block-store.ts'
 import { SqlInboxStore } from './inbox-store.ts'
+import { SqlLastSeenStore } from './last-seen-store.ts'
 import { migrate } from './migrate.ts'
 import { PostgresDatabase } from './postgres/database.ts'
+import { SqlPrivateStore } from './private-store.ts'
+import { SqlReportStore } from './report-store.ts'
 import { SqlRosterStore } from './roster-store.ts'
 import { type Database, StoreError } from './sql.ts'
 import { SqliteDatabase } from './sqlite/database.ts'
+import { SqlVcardStore } from './vcard-store.ts'
 
 export interface Stores {
   readonly database: Database
   readonly accounts: AccountStore
   readonly rosters: RosterStore
+  readonly blocks: BlockStore
+  readonly reports: ReportStore
+  readonly privateXml: PrivateStore
+  readonly vcards: VcardStore
+  readonly lastSeen: LastSeenStore
   readonly inbox: InboxStore
   readonly archive: ArchiveStore
   /** Brings the database up to date; returns the names of the migrations applied. @throws StartError, StoreError */
@@ -50,6 +65,11 @@ function storesOn(database: Database, inbox: InboxStore, now: () => number): Sto
     database,
     accounts: new SqlAccountStore(database, now),
     rosters: new SqlRosterStore(database),
+    blocks: new SqlBlockStore(database),
+    reports: new SqlReportStore(database, now),
+    privateXml: new SqlPrivateStore(database),
+    vcards: new SqlVcardStore(database),
+    lastSeen: new SqlLastSeenStore(database),
     inbox,
     archive: new SqlArchiveStore(database),
     migrate: () => migrate(database),

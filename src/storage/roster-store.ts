@@ -1,7 +1,7 @@
 import type { ArchivingRule } from '../account/archiving.ts'
 import { RosterError } from '../roster/roster-error.ts'
 import type { RosterItem, RosterStore, Subscription } from '../roster/store.ts'
-import type { BareJid } from '../xmpp/jid.ts'
+import type { BareJid, Jid } from '../xmpp/jid.ts'
 import { ACCOUNT_COLUMNS, type AccountRow, accountOf } from './account-store.ts'
 import { preferencesOf } from './archive-store.ts'
 import type { Database, Sql } from './sql.ts'
@@ -30,7 +30,7 @@ interface ArchivingRow {
 }
 type Joined = ItemRow | { readonly contact: null }
 
-/** Tables `roster` and `roster_item` in either dialect. */
+/** Tables `roster` and `roster_item` in either dialect; reads `block` for the view. */
 export class SqlRosterStore implements RosterStore {
   readonly #database: Database
 
@@ -39,23 +39,33 @@ export class SqlRosterStore implements RosterStore {
   }
 
   async load(jid: BareJid): ReturnType<RosterStore['load']> {
-    const rows = await this.#database.query<AccountRow & ArchivingRow & { roster_version: number } & Joined>(
+    const rows = await this.#database.query<
+      AccountRow & ArchivingRow & { roster_version: number; blocked: Jid | null } & Joined
+    >(
       `select ${ACCOUNT_COLUMNS}, p.rule as archiving, case when row_number() over () = 1 then p.lists end as archiving_lists,
-         coalesce(r.version, 0) as roster_version, ${COLUMNS}
+         coalesce(r.version, 0) as roster_version, null as blocked, ${COLUMNS}
        from account a left join archive_preference p on p.account_id = a.id left join roster r on r.account_id = a.id
        left join roster_item i on i.account_id = a.id and i.removed = 0
+       where a.jid = $1
+       union all
+       select ${ACCOUNT_COLUMNS}, null, null, 0, b.jid, null, null, null, null, null, null, null, null, null, null
+       from account a join block b on b.account_id = a.id
        where a.jid = $1`,
       [jid],
     )
-    const first = rows[0]
+    // Nothing says that the first part of the union comes first.
+    const first = rows.find((row) => row.blocked === null)
     if (first === undefined) return undefined
     // The lists may be long, and come with one row only.
     const lists = rows.find((row) => row.archiving_lists !== null)?.archiving_lists ?? null
+    const blocked: Jid[] = []
+    for (const row of rows) if (row.blocked !== null) blocked.push(row.blocked)
     return {
       account: accountOf(first),
       archiving: preferencesOf(first.archiving, lists),
       items: rows.filter(hasItem).map(itemOf),
       version: first.roster_version,
+      blocked,
     }
   }
 

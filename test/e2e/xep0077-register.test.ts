@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import type { Element } from '../../src/xmpp/element.ts'
+import { befriend } from '../helpers/contacts.ts'
 import { authenticate, LoginRefused, secureStream } from '../helpers/login.ts'
 import { difference, parse, write } from '../helpers/match-element.ts'
 import { bounce, PASSWORD, type Story, story } from '../helpers/story.ts'
+import type { XmppClient } from '../helpers/xmpp-client.ts'
 import type { XmppConnection } from '../helpers/xmpp-connection.ts'
 
 const NS = 'jabber:iq:register'
@@ -220,4 +222,58 @@ story('an account is removed: sessions end, nothing of it is left, contacts are 
   await sender.receives(
     bounce('message', { from: romeo.bare, to: sender.jid, id: 'm' }, 'cancel', 'service-unavailable'),
   )
+})
+
+story('who takes the name of an account that was removed finds nothing of it, nor do its contacts', async (tell) => {
+  const hears = { hearsPresence: true } as const
+  const romeo = await tell.client('romeo', 'garden', hears)
+  const juliet = await tell.client('juliet', 'balcony', hears)
+  for (const c of [romeo, juliet]) await c.isAvailable()
+  await befriend(romeo, juliet)
+  await juliet.receives(`<presence from='${romeo.jid}' to='{any}'/>`)
+  const { bare } = romeo
+  const kept = [
+    [`<block xmlns='urn:xmpp:blocking'><item jid='evil.example'/></block>`, `<blocklist xmlns='urn:xmpp:blocking'/>`],
+    [
+      `<query xmlns='jabber:iq:private'><x xmlns='urn:example:x'>mine</x></query>`,
+      `<query xmlns='jabber:iq:private'><x xmlns='urn:example:x'/></query>`,
+    ],
+    [`<vCard xmlns='vcard-temp'><FN>Romeo</FN></vCard>`, `<vCard xmlns='vcard-temp'/>`],
+  ] as const
+  const found = async (client: XmppClient): Promise<string[]> => {
+    const answers: string[] = []
+    for (const [, get] of kept) answers.push(write(await client.asks('get', get)))
+    return answers
+  }
+  for (const [set] of kept) assert.equal((await romeo.asks('set', set)).attrs.type, 'result')
+  const had = await found(romeo)
+  for (const [i, word] of ['evil', 'mine', 'Romeo'].entries()) assert.ok(had[i]?.includes(word))
+
+  await romeo.asks('set', `<query xmlns='${NS}'><remove/></query>`)
+  await romeo.connection.closes()
+  // RFC 6121 §3.3.2, §3.2.2: it leaves its contacts, and they are left; its device goes away last.
+  const told: string[] = []
+  while (told.length < 3) {
+    const e = await juliet.receivesAny()
+    if (e.name === 'presence') told.push(`${e.attrs.type} ${e.attrs.from}`)
+  }
+  assert.deepEqual(told.toSorted(), [`unavailable ${romeo.jid}`, `unsubscribe ${bare}`, `unsubscribed ${bare}`])
+  const roster = write(await juliet.asks('get', `<query xmlns='jabber:iq:roster'/>`))
+  assert.match(roster, new RegExp(`<item jid='${bare}'[^>]* subscription='none'`))
+
+  const connection = await tell.connection({ directTls: true })
+  await connection.openStream()
+  await connection.features()
+  connection.write(
+    `<iq type='set' id='reg'><query xmlns='${NS}'><username>${local(bare)}</username><password>${PASSWORD}</password></query></iq>`,
+  )
+  assert.equal((await connection.element()).attrs.type, 'result')
+  connection.destroy()
+  const other = await tell.client('romeo', 'phone')
+  const has = await found(other)
+  assert.match(has[0] ?? '', /<blocklist xmlns='urn:xmpp:blocking'\/>/)
+  assert.match(has[1] ?? '', /<x xmlns='urn:example:x'\/>/)
+  assert.match(has[2] ?? '', /<item-not-found /)
+  assert.match(write(await juliet.asks('get', `<query xmlns='jabber:iq:last'/>`, bare)), /<forbidden /)
+  assert.match(write(await juliet.asks('get', `<vCard xmlns='vcard-temp'/>`, bare)), /<service-unavailable /)
 })

@@ -75,14 +75,14 @@ story('a request to be seen wakes the client', async ({ client }) => {
 
 story('a resumed stream is active, and gets what was kept back', async (told) => {
   const { romeo, juliet } = await cast(told)
-  const enabled = await juliet.enablesAcks({ resume: true })
+  await juliet.enablesAcks({ resume: true })
   await juliet.sends(`<inactive xmlns='${CSI}'/>`)
   await pings(juliet)
   await romeo.sends(show('away', juliet.jid))
   await pings(romeo)
   await pings(juliet)
   juliet.drops()
-  await juliet.resumes(enabled)
+  await juliet.resumes()
   await juliet.receives(`<presence from='${romeo.jid}' to='${juliet.jid}'><show>away</show></presence>`)
   await romeo.sends(show('dnd', juliet.jid))
   await juliet.receives(`<presence from='${romeo.jid}' to='${juliet.jid}'><show>dnd</show></presence>`)

@@ -1,8 +1,9 @@
-import { pino } from 'pino'
+import { type Logger, pino } from 'pino'
 import type { Feature, Handlers, Metrics } from '../../src/contract/feature.ts'
 import type { IqHandler, OfferedStream, StreamFeature } from '../../src/contract/handler.ts'
 import type { Port, Ports } from '../../src/contract/ports.ts'
 import type { Session } from '../../src/contract/session.ts'
+import { MetricRegistry } from '../../src/telemetry/metrics.ts'
 import { type Element, firstElement } from '../../src/xmpp/element.ts'
 import type { BareJid, Domain, Jid } from '../../src/xmpp/jid.ts'
 import { NS_CLIENT } from '../../src/xmpp/ns.ts'
@@ -10,17 +11,19 @@ import { serialize } from '../../src/xmpp/serialize.ts'
 import { Stanza } from '../../src/xmpp/stanza.ts'
 import { parse } from './match-element.ts'
 
-/** Sets a feature without metrics up with its default config and the ports given. */
+/** Sets a feature up with the ports given, and with its default config unless there is another. */
 export async function handlersOf<F extends Feature<Feature['config'], Metrics, P>, P extends Port>(
   feature: F,
   ports: Pick<Ports, P>,
+  options: { readonly config?: unknown; readonly log?: Logger; readonly metrics?: MetricRegistry } = {},
 ): Promise<Handlers> {
+  const metrics = options.metrics ?? new MetricRegistry({ process: false })
   return await feature.setup({
-    config: feature.config.parse(undefined),
-    metrics: {},
+    config: feature.config.parse(options.config),
+    metrics: metrics.build(feature.metrics),
     ports,
-    log: pino({ level: 'silent' }),
-    signal: new AbortController().signal,
+    log: options.log ?? pino({ level: 'silent' }),
+    signal: AbortSignal.abort(),
   })
 }
 

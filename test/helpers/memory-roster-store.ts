@@ -2,12 +2,13 @@ import { ARCHIVE_ALL } from '../../src/account/archiving.ts'
 import type { Account } from '../../src/account/store.ts'
 import { RosterError } from '../../src/roster/roster-error.ts'
 import type { RosterItem, RosterStore } from '../../src/roster/store.ts'
-import type { BareJid } from '../../src/xmpp/jid.ts'
+import type { BareJid, Jid } from '../../src/xmpp/jid.ts'
 
 interface Kept {
   readonly account: Account
   readonly items: Map<BareJid, RosterItem>
   readonly removed: Map<BareJid, number>
+  readonly blocked: Jid[]
   version: number
 }
 
@@ -27,14 +28,24 @@ export class MemoryRosterStore implements RosterStore {
       delivery: undefined,
       fingerprint: undefined,
     }
-    this.#rosters.set(jid, { account, items: new Map(), removed: new Map(), version: 0 })
+    this.#rosters.set(jid, { account, items: new Map(), removed: new Map(), blocked: [], version: 0 })
     return account
+  }
+  /** Adds to the account's block list. */
+  block(jid: BareJid, blocked: Jid): void {
+    this.#rosters.get(jid)?.blocked.push(blocked)
   }
   async load(jid: BareJid): ReturnType<RosterStore['load']> {
     await undefined
     const kept = this.#rosters.get(jid)
     return (
-      kept && { account: kept.account, archiving: ARCHIVE_ALL, items: [...kept.items.values()], version: kept.version }
+      kept && {
+        account: kept.account,
+        archiving: ARCHIVE_ALL,
+        items: [...kept.items.values()],
+        version: kept.version,
+        blocked: kept.blocked,
+      }
     )
   }
   async change(

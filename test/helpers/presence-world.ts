@@ -5,7 +5,7 @@ import type { LinePort } from '../../src/contract/ports.ts'
 import type { Session, SessionFlag } from '../../src/contract/session.ts'
 import type { RegisteredSession, Registry } from '../../src/presence/registry.ts'
 import { Rosters } from '../../src/roster/roster.ts'
-import { PresenceStep } from '../../src/router/presence.ts'
+import { type PresenceParts, PresenceStep } from '../../src/router/presence.ts'
 import { type BareJid, bareOf, type Domain, domainOf, type FullJid, fullJid, type Jid } from '../../src/xmpp/jid.ts'
 import { type Presence, Stanza } from '../../src/xmpp/stanza.ts'
 import { StanzaError } from '../../src/xmpp/stanza-error.ts'
@@ -23,6 +23,8 @@ export class FakeSession implements Session {
   priority: number | undefined
   readonly flags = new Set<SessionFlag>()
   presence: RegisteredSession['presence']
+  readonly queuedAt = undefined
+  skipsWaiting = false
   #inbox: Stanza[] = []
   constructor(account: BareJid, resource: string) {
     this.account = account
@@ -30,6 +32,12 @@ export class FakeSession implements Session {
   }
   send(stanza: Stanza): void {
     this.#inbox.push(stanza)
+  }
+  sendArchived(stanza: Stanza): void {
+    this.#inbox.push(stanza)
+  }
+  skipWaiting(): void {
+    this.skipsWaiting = true
   }
   flag(name: SessionFlag, on: boolean): void {
     if (on) this.flags.add(name)
@@ -60,15 +68,27 @@ export class PresenceWorld {
   readonly #waiting = new Set<Promise<void>>()
 
   constructor(
-    options: { readonly slowRegistry?: boolean; readonly maxItems?: number; readonly maxDirected?: number } = {},
+    options: {
+      readonly slowRegistry?: boolean
+      readonly maxItems?: number
+      readonly maxDirected?: number
+      readonly lastSeen?: PresenceParts['lastSeen']
+    } = {},
   ) {
     this.rosters = new Rosters({ store: this.store, maxItems: options.maxItems ?? 100, maxGroups: 3 })
     this.views = {
       peek: (account) => this.#views.get(account),
+      latest: (account) => this.#views.get(account),
       load: async (account) => {
         const found = await this.store.load(account)
         const roster = new Map(found?.items.map((i) => [i.contact, i]))
-        const view = { jid: account, account: found?.account, roster, archiving: found?.archiving ?? ARCHIVE_ALL }
+        const view = {
+          jid: account,
+          account: found?.account,
+          roster,
+          archiving: found?.archiving ?? ARCHIVE_ALL,
+          blocked: new Set(found?.blocked),
+        }
         this.#views.set(account, view)
         return view
       },
@@ -95,6 +115,7 @@ export class PresenceWorld {
       rosters: this.rosters,
       domains: new Set([LOCAL]),
       maxDirected: options.maxDirected ?? 100,
+      ...(options.lastSeen === undefined ? {} : { lastSeen: options.lastSeen }),
       log: pino({ level: 'silent' }),
       available: (session, priority, presence) => {
         const fake = this.#sessions.get(session.jid)

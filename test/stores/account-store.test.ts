@@ -116,6 +116,7 @@ withStores('an account that goes takes everything along, and its id does not com
         wanted: true,
         peer: 'bob@example.org/x',
         payload: new Uint8Array(3),
+        messageId: undefined,
         at: 1,
         stream: undefined,
         number: 0,

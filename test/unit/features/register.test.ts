@@ -328,6 +328,8 @@ describe('who is logged in', () => {
       flags: new Set(),
       ip: IP,
       send: () => undefined,
+      sendArchived: () => undefined,
+      skipWaiting: () => undefined,
       flag: () => undefined,
     }
   }

@@ -4,7 +4,7 @@ import { ARCHIVE_ALL } from '../../../src/account/archiving.ts'
 import type { Views } from '../../../src/contract/account-view.ts'
 import archive from '../../../src/features/xep0313-archive.ts'
 import type { ArchivePage, ArchiveStore } from '../../../src/inbox/archive.ts'
-import type { BareJid } from '../../../src/xmpp/jid.ts'
+import type { BareJid, Jid } from '../../../src/xmpp/jid.ts'
 import { ask, handlersOf } from '../../helpers/feature-handlers.ts'
 import { bare, FakeSession } from '../../helpers/presence-world.ts'
 import { accountOf } from '../router/world.ts'
@@ -20,8 +20,14 @@ test('a session has one query at a time, others are not held up', async () => {
       return answer.promise
     },
   }
-  const view = (jid: BareJid) => ({ jid, account: accountOf(jid), roster: new Map(), archiving: ARCHIVE_ALL })
-  const views: Views = { peek: view, load: (jid) => Promise.resolve(view(jid)), changed: () => undefined }
+  const view = (jid: BareJid) => ({
+    jid,
+    account: accountOf(jid),
+    roster: new Map(),
+    archiving: ARCHIVE_ALL,
+    blocked: new Set<Jid>(),
+  })
+  const views: Views = { peek: view, latest: view, load: (jid) => Promise.resolve(view(jid)), changed: () => undefined }
   const handlers = await handlersOf(archive, { archive: store as ArchiveStore, views })
   const phone = new FakeSession(bare('juliet'), 'phone')
   const laptop = new FakeSession(bare('juliet'), 'laptop')

@@ -56,6 +56,7 @@ async function setUp(kept: readonly Kept[], fails = false) {
         account: { ...accountOf(ROMEO), id: account },
         roster: new Map(),
         archiving: ARCHIVE_ALL,
+        blocked: new Set(),
       }
       const done = new Promise<void>((resolved) => {
         resolve = resolved

@@ -14,6 +14,7 @@ const ROMEO: AccountSummary = {
   isNumber: false,
   createdAt: 1,
   isDisabled: false,
+  delivery: undefined,
   fingerprint: undefined,
   sessions: 2,
 }
@@ -29,6 +30,7 @@ function recorder() {
       jid === ROMEO.jid ? Promise.resolve(ROMEO) : Promise.reject(new AdminError('not-found', `${jid} does not exist`)),
     setDisabled: (...args) => note('setDisabled', ...args),
     setPassword: () => Promise.reject(new Error('inside')),
+    setDelivery: (...args) => note('setDelivery', ...args),
     deleteAccount: (...args) => note('deleteAccount', ...args),
     showHistory: (...args) => note('showHistory', ...args).then(() => ({ messages: 1, oldest: 5, newest: undefined })),
     deleteHistory: (...args) => note('deleteHistory', ...args).then(() => 17),

@@ -33,19 +33,29 @@ function rosterOf(states: Readonly<Record<string, Subscription>>): Map<BareJid, 
     ]),
   )
 }
+const blocking = (...blocked: Jid[]) => ({ jid: ME, roster: ROSTER, blocked: new Set(blocked) })
 const ROSTER = rosterOf({ none: 'none', to: 'to', from: 'from', both: 'both', romeo: 'both' })
 
 test('told are from and both, asked are to and both, the account itself is neither', () => {
-  assert.deepEqual(watchers(ME, ROSTER), [jid('from'), jid('both')])
-  assert.deepEqual(watched(ME, ROSTER), [jid('to'), jid('both')])
-  assert.deepEqual(requests(ROSTER), [{ contact: jid('none'), content: Buffer.from('none') }])
+  const owner = blocking()
+  assert.deepEqual(watchers(owner), [jid('from'), jid('both')])
+  assert.deepEqual(watched(owner), [jid('to'), jid('both')])
+  assert.deepEqual(requests(owner), [{ contact: jid('none'), content: Buffer.from('none') }])
 })
 
 test('only subscribers and the account itself may see', () => {
-  const may = ['none', 'to', 'from', 'both', 'romeo', 'stranger'].filter((n) =>
-    maySee(`${jid(n)}/x` as Jid, ME, ROSTER),
-  )
-  assert.deepEqual(may, ['from', 'both', 'romeo'])
+  const all = ['none', 'to', 'from', 'both', 'romeo', 'stranger']
+  const seen = (owner: ReturnType<typeof blocking>) => all.filter((n) => maySee(`${jid(n)}/x` as Jid, owner))
+  assert.deepEqual(seen(blocking()), ['from', 'both', 'romeo'])
+  assert.deepEqual(seen(blocking(jid('both'))), ['from', 'romeo'])
+  assert.deepEqual(seen(blocking(`${jid('from')}/x` as Jid)), ['both', 'romeo'])
+})
+
+test('who is blocked is told nothing, is not asked, and its request does not show', () => {
+  const owner = blocking(jid('both'), jid('none'), ME)
+  assert.deepEqual(watchers(owner), [jid('from')])
+  assert.deepEqual(watched(owner), [jid('to')])
+  assert.deepEqual(requests(owner), [])
 })
 
 test('available is who has a priority and a presence', () => {
@@ -54,6 +64,7 @@ test('available is who has a priority and a presence', () => {
     node: 'n1',
     priority,
     flags: new Set(),
+    queuedAt: undefined,
     presence: sent ? { content: Buffer.alloc(0), lang: undefined } : undefined,
   })
   const sessions = [

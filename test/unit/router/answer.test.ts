@@ -15,6 +15,7 @@ import { accountOf, JULIET, jid, ORCHARD, ROMEO, sessionOf } from './world.ts'
 const NS = 'test:query'
 const session = sessionOf(ORCHARD)
 const CLIENT: Origin = { kind: 'client', session, number: 1 }
+const BLOCKING = 'rosaline@example.org' as BareJid
 const DISABLED = 'tybalt@example.org' as BareJid
 const query = (to: string | undefined, type = 'get'): Iq =>
   Stanza.of({ kind: 'iq', type, id: 'q', from: ORCHARD, to: to === undefined ? undefined : jid(to) }, el('query', NS))
@@ -24,8 +25,9 @@ function world(handlers: readonly IqHandler[]) {
   const answered: string[] = []
   let awaited: (() => void) | undefined
   const view = (account: BareJid): AccountView => {
-    const rest = { jid: account, roster: new Map(), archiving: ARCHIVE_ALL }
-    if (account === JULIET || account === ROMEO) return { ...rest, account: accountOf(account) }
+    const blocked = new Set(account === BLOCKING ? [ROMEO] : [])
+    const rest = { jid: account, roster: new Map(), archiving: ARCHIVE_ALL, blocked }
+    if (account === JULIET || account === ROMEO || account === BLOCKING) return { ...rest, account: accountOf(account) }
     return { ...rest, account: account === DISABLED ? accountOf(account, 5) : undefined }
   }
   const answers = new Answers({
@@ -75,8 +77,15 @@ describe('who answers', () => {
       ['example.org/x', 'result server'],
       [DISABLED, 'error: service-unavailable'],
       ['nobody@example.org', 'error: service-unavailable'],
+      [BLOCKING, 'error: service-unavailable'],
     ]
     for (const [to, expected] of table) assert.equal(await answer(query(to)), expected, to)
+  })
+  test('where there is no account, or it blocks the asker, the handler’s own refusal is told', async () => {
+    const { answer } = world([{ ...account, refusal: 'forbidden' }])
+    for (const to of [DISABLED, 'nobody@example.org', BLOCKING])
+      assert.equal(await answer(query(to)), 'error: forbidden', to)
+    assert.equal(await answer(query(JULIET)), 'result juliet')
   })
   test('an account answers its own sessions where nothing does so for them alone', async () => {
     const { answer } = world([account])

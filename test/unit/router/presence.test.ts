@@ -12,8 +12,12 @@ const status = (text: string) => el('status', NS_CLIENT, {}, text)
 const condition = (expected: string) => (error: unknown) => error instanceof StanzaError && error.condition === expected
 
 for (const slowRegistry of [false, true]) {
-  const worldOf = (options: { maxItems?: number; maxDirected?: number } = {}) =>
-    new PresenceWorld({ slowRegistry, ...options })
+  const worldOf = (
+    options: Pick<
+      ConstructorParameters<typeof PresenceWorld>[0] & object,
+      'maxItems' | 'maxDirected' | 'lastSeen'
+    > = {},
+  ) => new PresenceWorld({ slowRegistry, ...options })
 
   describe(`presence, with a registry that answers ${slowRegistry ? 'later' : 'at once'}`, () => {
     test('initial presence reaches contacts and own devices, and brings theirs (RFC 6121 §4.2)', async () => {
@@ -38,6 +42,42 @@ for (const slowRegistry of [false, true]) {
         `<presence to='${ROMEO}/laptop' from='${JULIET}/balcony'><status>here</status></presence>`,
         `<presence to='${ROMEO}/laptop' from='${ROMEO}/phone'/>`,
       ])
+    })
+
+    test('a contact who is away says since when, where that is known; one who comes meanwhile has said so', async () => {
+      const asked: unknown[] = []
+      const world = worldOf({
+        lastSeen: async (asker, contacts) => {
+          asked.push([asker, ...contacts])
+          street.priority = 0
+          street.presence = { content: Buffer.alloc(0), lang: undefined }
+          return new Map([
+            [bare('juliet'), Date.UTC(2026, 10, 25, 12)],
+            [bare('tybalt'), 0],
+          ])
+        },
+      })
+      for (const name of ['juliet', 'nurse', 'tybalt']) await world.befriend('romeo', name)
+      const street = await world.connect('tybalt', 'street')
+      const phone = await world.connect('romeo', 'phone')
+      await world.says(phone, '')
+      assert.deepEqual(asked, [[`${ROMEO}/phone`, JULIET, `nurse@${LOCAL}`, `tybalt@${LOCAL}`]])
+      const delay = `<delay xmlns='urn:xmpp:delay' from='${LOCAL}' stamp='2026-11-25T12:00:00.000Z'/>`
+      assert.deepEqual(
+        phone.taken().filter((xml) => xml.includes('unavailable')),
+        [
+          `<presence to='${ROMEO}/phone' from='${JULIET}' type='unavailable'>${delay}</presence>`,
+          `<presence to='${ROMEO}/phone' from='nurse@${LOCAL}' type='unavailable'/>`,
+        ],
+      )
+    })
+
+    test('where the times cannot be had, contacts are away all the same', async () => {
+      const world = worldOf({ lastSeen: () => Promise.reject(new Error('away')) })
+      await world.befriend('romeo', 'juliet')
+      const phone = await world.connect('romeo', 'phone')
+      await world.says(phone, '')
+      assert.ok(phone.taken().includes(`<presence to='${ROMEO}/phone' from='${JULIET}' type='unavailable'/>`))
     })
 
     test('a change of presence is told, and asks nothing (§4.4)', async () => {

@@ -23,15 +23,17 @@ const found = (version: number): Found => ({
   archiving: ARCHIVE_ALL,
   items: [item(ROMEO, version)],
   version,
+  blocked: [],
 })
+
+const never = (): never => {
+  throw new Error('not asked here')
+}
 
 /** A cache over a store whose answers the test gives, one by one. */
 function world() {
   const asked: PromiseWithResolvers<Found>[] = []
   const told: BareJid[] = []
-  const never = (): never => {
-    throw new Error('not asked here')
-  }
   const store: RosterStore = {
     load: () => {
       const answer = Promise.withResolvers<Found>()
@@ -79,6 +81,7 @@ describe('views', () => {
       account: undefined,
       roster: new Map(),
       archiving: ARCHIVE_ALL,
+      blocked: new Set(),
     })
   })
 
@@ -173,5 +176,74 @@ describe('a change while it is being loaded', () => {
     assert.equal(await version(second), 2)
     assert.equal(await version(third), 2)
     assert.equal(asked.length, 2)
+  })
+})
+
+describe('a view in use', () => {
+  test('is known while a change of it is being read', async () => {
+    const { cache, answer, asked } = world()
+    cache.keepWhile((account) => account === JULIET)
+    assert.equal(cache.latest(JULIET), undefined)
+    const first = cache.load(JULIET)
+    answer(0, found(1))
+    await first
+    cache.drop(JULIET)
+    assert.equal(cache.peek(JULIET), undefined)
+    assert.equal(cache.latest(JULIET)?.roster.get(ROMEO)?.version, 1)
+    assert.equal(asked.length, 2, 'it is read again without being asked for')
+    answer(1, found(2))
+    await turn()
+    assert.equal(cache.latest(JULIET)?.roster.get(ROMEO)?.version, 2)
+    assert.equal(cache.peek(JULIET), cache.latest(JULIET))
+  })
+
+  test('is asked for again where the store did not answer', async () => {
+    const { cache, answer, asked } = world()
+    cache.keepWhile(() => true)
+    const first = cache.load(JULIET)
+    answer(0, found(1))
+    await first
+    cache.drop(JULIET)
+    asked[1]?.reject(new Error('away'))
+    await turn()
+    assert.equal(cache.latest(JULIET)?.roster.get(ROMEO)?.version, 1)
+    answer(2, found(3))
+    await turn()
+    assert.equal(cache.latest(JULIET)?.roster.get(ROMEO)?.version, 3)
+  })
+
+  test('of another account a change costs nothing until somebody wants it', async () => {
+    const { cache, answer, asked } = world()
+    const first = cache.load(JULIET)
+    answer(0, found(1))
+    await first
+    cache.drop(JULIET)
+    assert.equal(asked.length, 1)
+  })
+
+  test('stays, however many others come; those out of use go', async () => {
+    const store: RosterStore = { load: () => Promise.resolve(found(1)), change: never, since: never }
+    const cache = new ViewCache(store, () => undefined)
+    const used = new Set([JULIET, ROMEO])
+    cache.keepWhile((account) => used.has(account))
+    await cache.load(JULIET)
+    await cache.load(ROMEO)
+    const others = (from: number, to: number) =>
+      Promise.all(Array.from({ length: to - from }, (_, i) => cache.load(`a${from + i}@example.org` as BareJid)))
+    await others(0, 21_000)
+    assert.notEqual(cache.peek(JULIET), undefined)
+    assert.equal(cache.peek('a0@example.org' as BareJid), undefined)
+    // Many in use, then none but one: what is kept is looked through.
+    for (let i = 0; i < 3_000; i++) used.add(`a${21_000 + i}@example.org` as BareJid)
+    await others(21_000, 45_000)
+    assert.notEqual(cache.peek('a21000@example.org' as BareJid), undefined)
+    used.clear()
+    used.add(JULIET)
+    for (let i = 0; i < 10_000; i++) used.add(`b${i}@example.org` as BareJid)
+    await Promise.all(Array.from({ length: 10_000 }, (_, i) => cache.load(`b${i}@example.org` as BareJid)))
+    await others(45_000, 66_000)
+    assert.equal(cache.peek('a21000@example.org' as BareJid), undefined)
+    assert.notEqual(cache.peek(JULIET), undefined)
+    assert.notEqual(cache.peek('b0@example.org' as BareJid), undefined)
   })
 })

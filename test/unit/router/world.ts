@@ -38,6 +38,8 @@ export function sessionOf(address: FullJid): Session & { readonly got: Stanza[] 
     flags: new Set<SessionFlag>(),
     got,
     send: (stanza) => void got.push(stanza),
+    sendArchived: (stanza) => void got.push(stanza),
+    skipWaiting: () => undefined,
     flag: () => undefined,
   }
 }

@@ -18,7 +18,7 @@ const LABELS: Readonly<Record<Delivery | typeof AS_THE_DOMAIN, string>> = {
 }
 
 export default defineFeature({
-  name: 'delivery-policy',
+  name: 'delivery_policy',
   xeps: [],
   requires: ['commands'],
   config: z.strictObject({}).prefault({}),

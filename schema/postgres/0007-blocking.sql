@@ -1,0 +1,23 @@
+-- Who may not write to an account (XEP-0191), and what was reported to the operator meanwhile (XEP-0377).
+-- owner: roster
+-- breaking: no
+
+create table block (
+  account_id bigint not null references account on delete cascade,
+  jid text collate "C" not null check (octet_length(jid) <= 3071),
+  primary key (account_id, jid)
+);
+
+create table report (
+  id bigint generated always as identity primary key,
+  at bigint not null, -- ms since the epoch
+  account_id bigint not null references account on delete cascade, -- who reports
+  reported text collate "C" not null check (octet_length(reported) <= 3071),
+  reason text not null check (reason in ('spam', 'abuse', 'other')),
+  text text not null,
+  messages text not null, -- JSON: an array of {by, id}
+  to_origin smallint not null,
+  to_third_party smallint not null
+);
+create index report_account on report (account_id, id);
+create index report_at on report (at);

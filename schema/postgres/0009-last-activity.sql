@@ -1,0 +1,8 @@
+-- When each account's last session ended (XEP-0012).
+-- owner: account (last-seen-store)
+-- breaking: no
+
+create table last_seen (
+  account_id bigint primary key references account on delete cascade,
+  at bigint not null -- ms since the epoch
+);
