@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs'
 import type { Server } from 'node:net'
+import { Devices } from './account/devices.ts'
 import { LastSeen } from './account/last-seen.ts'
 import { BLOCKED_PREFIXES } from './account/phone-number.ts'
 import { Registration } from './account/registration.ts'
 import type { SmsProvider } from './account/sms-provider.ts'
 import { Throttle } from './account/throttle.ts'
+import { Tokens } from './account/tokens.ts'
 import { Verification } from './account/verification.ts'
 import { CoreAdmin } from './admin.ts'
 import { Clients } from './c2s/c2s.ts'
@@ -195,6 +197,18 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
       logs.root.warn({ provider: report.provider, outcome: report.outcome }, 'sms not sent')
   })
   teardown.add(() => verification.close())
+  const loginStore = measured(stores.logins, 'login', time)
+  const devices = new Devices({
+    store: loginStore,
+    key: root.derive('resources'),
+    max: limits.login.devices,
+    keptMs: limits.login.device_kept,
+  })
+  const tokens = new Tokens({
+    store: loginStore,
+    keys: root.deriveAll('fast'),
+    lifetimeMs: limits.login.token_lifetime,
+  })
   const registration = new Registration({
     modes: new Set(config.account.registration.filter((mode) => mode === 'sms' || mode === 'open')),
     phones: {
@@ -235,6 +249,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     views: line.views,
     registry,
     accounts: core.accounts,
+    devices,
     registration,
     rosters,
     blocks: measured(stores.blocks, 'blocking', time),
@@ -328,6 +343,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     },
     counts,
     features: handlers.flatMap((h) => h.streamFeatures ?? []),
+    bindInlines: handlers.flatMap((h) => h.bind2 ?? []),
     negotiation: {
       sasl: {
         credentials: measured(stores.accounts, 'account', time),
@@ -335,8 +351,12 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
         passwords: core.passwords,
         bridgeLogin: (certificate, domain) => keys.login(certificate, domain),
       },
+      tokens,
+      devices,
+      addSecrets: (state, secrets) => stores.accounts.addSecrets(state, secrets),
       limits: { before: elementLimits(limits.stanza_before_login), after: elementLimits(limits.stanza) },
       loginMs: limits.stream.login_timeout,
+      idleMs: limits.stream.idle_timeout,
       loginAttempts: limits.login.attempts,
       mayTry: (ip) => failures.has(networkOf(ip)),
       tried: (ip, mechanism, outcome) => tried(ip, mechanism, outcome),
@@ -417,6 +437,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     inboxStore
       .expire(Date.now() - config.inbox.open_for)
       .catch((error: unknown) => logs.root.warn({ err: error }, 'expiry failed'))
+    devices.purge().catch((error: unknown) => logs.root.warn({ err: error }, 'purge failed'))
     verification.purge().catch((error: unknown) => logs.root.warn({ err: error }, 'purge failed'))
   }, HOUSEKEEPING_MS)
   housekeeping.unref()

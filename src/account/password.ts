@@ -93,6 +93,11 @@ export class Passwords {
     return storedKey.length === secrets.storedKey.length && timingSafeEqual(storedKey, secrets.storedKey)
   }
 
+  /** What somebody who knows the password needs to hash it anew: a salt of its own and today's rounds. */
+  newSalt(): Pick<ScramSecrets, 'salt' | 'iterations'> {
+    return { salt: randomBytes(SALT_BYTES), iterations: this.#options.iterations }
+  }
+
   /** RFC 5802 §3. */
   async #keys(
     prepared: string,
@@ -101,12 +106,7 @@ export class Passwords {
     iterations: number,
   ): Promise<{ storedKey: Buffer; serverKey: Buffer }> {
     const { name, bytes } = digestOf(mechanism)
-    const salted = await this.#inTurn(() => derive(prepared, salt, iterations, bytes, name))
-    const clientKey = createHmac(name, salted).update('Client Key').digest()
-    return {
-      storedKey: createHash(name).update(clientKey).digest(),
-      serverKey: createHmac(name, salted).update('Server Key').digest(),
-    }
+    return keysOf(mechanism, await this.#inTurn(() => derive(prepared, salt, iterations, bytes, name)))
   }
 
   async #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -122,5 +122,18 @@ export class Passwords {
       if (next) next()
       else this.#running--
     }
+  }
+}
+
+/** What is kept of a SaltedPassword (RFC 5802 §3). */
+export function keysOf(
+  mechanism: ScramMechanism,
+  salted: Uint8Array,
+): { readonly storedKey: Buffer; readonly serverKey: Buffer } {
+  const { name } = digestOf(mechanism)
+  const clientKey = createHmac(name, salted).update('Client Key').digest()
+  return {
+    storedKey: createHash(name).update(clientKey).digest(),
+    serverKey: createHmac(name, salted).update('Server Key').digest(),
   }
 }

@@ -1,4 +1,5 @@
 import type { BareJid, Domain } from '../xmpp/jid.ts'
+import type { LoginState } from './login-store.ts'
 
 /** How an account's messages are shared out among its devices; see inbox/policy.ts. */
 export const DELIVERIES = ['first-come', 'exclusive', 'every-device'] as const
@@ -37,12 +38,17 @@ export interface AccountStore {
     readonly secrets: readonly ScramSecrets[]
   }): Promise<Account | undefined>
   find(jid: BareJid): Promise<Account | undefined>
-  /** The account with what it keeps for one mechanism, in one query. */
+  /** The account with what it keeps for one mechanism, or for any it has anything for, in one query. */
   credential(
     jid: BareJid,
-    mechanism: ScramMechanism,
+    mechanism: ScramMechanism | 'any',
   ): Promise<{ readonly account: Account; readonly secrets: ScramSecrets | undefined } | undefined>
   list(domain: Domain, after: string, limit: number): Promise<readonly Account[]>
+  /** What the account keeps secrets for; empty when there is none of either. */
+  mechanisms(jid: BareJid): Promise<readonly ScramMechanism[]>
+  /** Adds secrets of the same password, or replaces them one by one; false when credentials were taken away since `state`. */
+  addSecrets(state: LoginState, secrets: readonly ScramSecrets[]): Promise<boolean>
+  // Each of these three ends all tokens of the account (see `LoginState`).
   /** Replaces all secrets. */
   setSecrets(id: number, secrets: readonly ScramSecrets[]): Promise<void>
   setDisabled(id: number, at: number | undefined): Promise<void>

@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
-import type { StreamFeature } from '../contract/handler.ts'
+import type { BindInline, StreamFeature } from '../contract/handler.ts'
 import type { ConnectionCounts } from '../net/listener.ts'
-import { Negotiation, type NegotiationParts, type TlsFacts } from '../stream/negotiate.ts'
+import { Negotiation } from '../stream/negotiate.ts'
+import type { BindWish, NegotiationParts, TlsFacts } from '../stream/parts.ts'
 import { Stream, type StreamContext } from '../stream/stream.ts'
 import { networkOf } from '../util/network.ts'
+import type { Element } from '../xmpp/element.ts'
 import { type BareJid, type FullJid, fullJid, prepareResource } from '../xmpp/jid.ts'
 import { StanzaError } from '../xmpp/stanza-error.ts'
 import { StreamError } from '../xmpp/stream-error.ts'
@@ -16,7 +18,11 @@ export interface ClientParts {
   readonly session: SessionParts
   readonly counts: ConnectionCounts
   readonly features: readonly StreamFeature[]
-  readonly negotiation: Omit<NegotiationParts, 'features' | 'secure' | 'bind' | 'resume' | 'readCount' | 'ended'>
+  readonly bindInlines: readonly BindInline[]
+  readonly negotiation: Omit<
+    NegotiationParts,
+    'features' | 'bindInlines' | 'secure' | 'bind' | 'resume' | 'readCount' | 'ended'
+  >
   readonly secure: (raw: Socket, isGathered: boolean) => Promise<{ readonly socket: Socket; readonly facts: TlsFacts }>
   /** The account's id; undefined when it does not exist or is disabled. */
   readonly accountId: (account: BareJid) => Promise<number | undefined>
@@ -89,9 +95,10 @@ export class Clients {
     const parts: NegotiationParts = {
       ...this.#parts.negotiation,
       features: this.#parts.features,
+      bindInlines: this.#parts.bindInlines,
       secure,
-      bind: (stream, account, resource) => this.#bind(stream, account, resource),
-      resume: (stream, account, previd, h) => this.#resume(stream, account, previd, h),
+      bind: (stream, account, wish) => this.#bind(stream, account, wish),
+      resume: (stream, account, previd, h, tell) => this.#resume(stream, account, previd, h, tell),
       readCount,
       ended: settle,
     }
@@ -107,12 +114,9 @@ export class Clients {
   }
 
   /** RFC 6120 §7. A resource that is bound already goes to the newcomer (§7.7.2.2). @throws StanzaError */
-  async #bind(
-    stream: Stream,
-    account: BareJid,
-    asked: string | undefined,
-  ): Promise<{ jid: string; handler: ClientSession }> {
+  async #bind(stream: Stream, account: BareJid, wish: BindWish): Promise<{ jid: FullJid; handler: ClientSession }> {
     const { session: parts, accountId, sessionsOf, endElsewhere } = this.#parts
+    const { resource: asked, stable, device, skipWaiting, begin } = wish
     const resource =
       asked === undefined || asked === '' ? randomBytes(12).toString('base64url') : prepareResource(asked)
     if (resource === undefined) throw new StanzaError('bad-request', { text: 'This resource cannot be.' })
@@ -124,19 +128,22 @@ export class Clients {
     const elsewhere = others.find((s) => s.jid === jid && s.node !== parts.node)
     if (elsewhere !== undefined) endElsewhere(jid, elsewhere.node)
     parts.sessions.get(jid)?.end('conflict', 'The resource was bound by another stream.')
-    const isFull = others.filter((s) => s.jid !== jid).length >= parts.limits.perAccount
+    // XEP-0386 §3.2: "the server SHOULD terminate any earlier sessions from the same client".
+    const earlier = others.filter((s) => s.jid !== jid && stable !== undefined && s.jid.endsWith(`/${stable}`))
+    for (const { jid: old, node } of earlier) {
+      if (node === parts.node) parts.sessions.get(old)?.end('conflict', 'This client has a newer session.')
+      else endElsewhere(old, node)
+    }
+    const isFull = others.filter((s) => s.jid !== jid && !earlier.includes(s)).length >= parts.limits.perAccount
     // Sessions that a device has left behind must not keep it out.
     if (isFull && !parts.sessions.makeRoom(account))
       throw new StanzaError('resource-constraint', { text: 'Too many sessions of this account.' })
     if (stream.isOver || stream.connection.isGone) throw new StanzaError('not-allowed')
-    const session = new ClientSession(
-      parts,
-      stream,
-      jid,
-      id,
-      asked === undefined || asked === '' ? undefined : resource,
-    )
+    // Who names no device is known by the resource it asks for; one that we chose is nobody's.
+    const known = device ?? (skipWaiting !== true && asked !== undefined && asked !== '' ? resource : undefined)
+    const session = new ClientSession(parts, stream, jid, id, { device: known, skipWaiting })
     parts.sessions.add(session)
+    begin?.(session)
     return { jid, handler: session }
   }
 
@@ -146,6 +153,7 @@ export class Clients {
     account: BareJid,
     previd: string,
     h: number,
+    tell: (resumed: Element, jid: string) => void,
   ): Promise<{ handler: ClientSession } | { lost: number | undefined }> {
     const { sessions, inbox } = this.#parts.session
     const session = sessions.resumable(previd, account)
@@ -157,7 +165,7 @@ export class Clients {
     if (!session.isSettled) await inbox.flush()
     const isLate = stream.isOver || stream.connection.isGone
     if (isLate || sessions.resumable(previd, account) !== session) return { lost: undefined }
-    session.resume(stream, h)
+    session.resume(stream, h, (resumed) => tell(resumed, session.jid))
     sessions.attached(session)
     return { handler: session }
   }

@@ -42,6 +42,8 @@ export class LogReader implements FollowPort {
   readonly #parts: SessionParts
   readonly #port: ReaderPort
   readonly #follower = new Follower(this)
+  /** Where the first reading begins, where that is not at what is open. */
+  #begin: Promise<number | undefined> | undefined
   /** Known to the policy `every-device`. */
   #device: string | undefined
   /** An entry for this session alone came while it was slow. */
@@ -66,8 +68,17 @@ export class LogReader implements FollowPort {
     this.#device = device
     this.#follower.start()
   }
-  startAtEnd(): void {
-    this.#follower.startAtEnd()
+  /** What waits now is not given to this session when it starts; what comes from now on is. */
+  skipWaiting(): void {
+    const { inbox, log } = this.#parts
+    this.#begin = inbox.page(this.#port.accountId, Number.POSITIVE_INFINITY, undefined, 1).then(
+      ({ last }) => last,
+      (error: unknown) => {
+        // What the archive gives as well comes twice then, under one id.
+        log.warn({ err: error }, 'inbox could not be read')
+        return undefined
+      },
+    )
   }
   /** The session lost its stream and may come back. */
   pause(): void {
@@ -158,13 +169,20 @@ export class LogReader implements FollowPort {
     const { account, accountId } = this.#port
     const { line, inbox } = this.#parts
     await line.settled(account, accountId)
-    const isFirst = since === undefined && Number.isFinite(after)
-    const cursor = isFirst && device !== undefined ? await inbox.deviceCursor(accountId, device) : undefined
+    const cursor = since === undefined ? await this.#beginning(device) : undefined
     const begin = cursor ?? since
     const page = await inbox.page(accountId, cursor ?? after, begin, PAGE)
     const wait = this.#port.entriesWaitMs
     if (wait > 0 && page.entries.length > 0) await new Promise((resolve) => setTimeout(resolve, wait))
     return { ...page, since: begin }
+  }
+  #beginning(device: string | undefined): Promise<number | undefined> {
+    const begin = this.#begin
+    this.#begin = undefined
+    if (begin !== undefined) return begin
+    return device === undefined
+      ? Promise.resolve(undefined)
+      : this.#parts.inbox.deviceCursor(this.#port.accountId, device)
   }
   giveStored(entry: StoredEntry): boolean {
     const port = this.#port

@@ -5,11 +5,12 @@ import type { Entry } from '../inbox/entry.ts'
 import type { FollowState } from '../inbox/follow.ts'
 import type { RegisteredSession } from '../presence/registry.ts'
 import type { LocalSession, Pushed } from '../router/local.ts'
+import type { BoundSession } from '../stream/parts.ts'
 import { SettledPrefix } from '../stream/progress.ts'
 import type { Stream, StreamHandler } from '../stream/stream.ts'
-import { el } from '../xmpp/element.ts'
+import { type Attributes, type Element, el } from '../xmpp/element.ts'
 import { type BareJid, bareOf, type Domain, domainOf, type FullJid } from '../xmpp/jid.ts'
-import { NS_CLIENT, NS_SM } from '../xmpp/ns.ts'
+import { NS_CLIENT, NS_SM, NS_STANZA_ERRORS } from '../xmpp/ns.ts'
 import { errorReply, type Iq, type Message, type Presence, type Stanza } from '../xmpp/stanza.ts'
 import { StanzaError } from '../xmpp/stanza-error.ts'
 import { type StreamCondition, StreamError } from '../xmpp/stream-error.ts'
@@ -25,11 +26,18 @@ const MAX_PENDING = 1_024
 const LEAVE_MS = 3_000
 const NO_FLAGS: ReadonlySet<SessionFlag> = new Set()
 
+export interface SessionOptions {
+  /** What the policy `every-device` knows the device by; undefined: it is no known one. */
+  readonly device?: string | undefined
+  /** Bound by Bind 2: what waits in the log is not for this session. */
+  readonly skipWaiting?: boolean | undefined
+}
+
 /**
  * A bound resource (RFC 6120 §7): counts, acknowledges and resumes (XEP-0198), takes entries of its account's inbox and tells
  * the inbox when the device has them. It lives on one stream after the other; between two it is detached.
  */
-export class ClientSession implements LocalSession, StreamHandler, ReaderPort, TurnPort {
+export class ClientSession implements LocalSession, BoundSession, ReaderPort, TurnPort {
   readonly jid: FullJid
   readonly account: BareJid
   readonly accountId: number
@@ -57,7 +65,7 @@ export class ClientSession implements LocalSession, StreamHandler, ReaderPort, T
   #leaving: { readonly until: number } | undefined
   #isOver = false
 
-  constructor(parts: SessionParts, wire: Stream, jid: FullJid, accountId: number, device: string | undefined) {
+  constructor(parts: SessionParts, wire: Stream, jid: FullJid, accountId: number, options: SessionOptions = {}) {
     this.#parts = parts
     this.#wire = wire
     this.jid = jid
@@ -66,7 +74,8 @@ export class ClientSession implements LocalSession, StreamHandler, ReaderPort, T
     this.node = parts.node
     this.ip = wire.ip
     this.#log = new LogReader(parts, this)
-    this.#turn = new LogTurn(parts, this, this.#log, device)
+    this.#turn = new LogTurn(parts, this, this.#log, options.device)
+    if (options.skipWaiting === true) this.#turn.skipWaiting()
     this.#outbox = new Outbox(
       jid,
       () => wire.now(),
@@ -207,7 +216,7 @@ export class ClientSession implements LocalSession, StreamHandler, ReaderPort, T
       this.#outbox.acknowledge(readCount(raw.element.attrs.h))
       this.#answered()
     } else if (raw.name === 'enable') {
-      this.#enable(raw)
+      this.#wire?.sendElement(this.enable(raw.element.attrs))
     } else if (raw.name === 'resume') {
       throw new StreamError('policy-violation', 'A bound stream cannot resume another.')
     } else {
@@ -215,12 +224,8 @@ export class ClientSession implements LocalSession, StreamHandler, ReaderPort, T
     }
   }
   /** XEP-0198 §3. */
-  #enable(raw: RawElement): void {
-    if (this.stream !== undefined) {
-      this.#wire?.sendElement(el('failed', NS_SM, {}, el('unexpected-request', 'urn:ietf:params:xml:ns:xmpp-stanzas')))
-      return
-    }
-    const { resume, max } = raw.element.attrs
+  enable({ resume, max }: Attributes): Element {
+    if (this.stream !== undefined) return el('failed', NS_SM, {}, el('unexpected-request', NS_STANZA_ERRORS))
     this.stream = randomBytes(16)
     this.#base = this.#progress.received
     this.#resumable = resume === 'true' || resume === '1'
@@ -234,7 +239,7 @@ export class ClientSession implements LocalSession, StreamHandler, ReaderPort, T
       attrs.max = String(Math.floor(this.resumeMs / 1000))
       this.#parts.sessions.addResumable(attrs.id, this)
     }
-    this.#wire?.sendElement(el('enabled', NS_SM, attrs))
+    return el('enabled', NS_SM, attrs)
   }
   resumeMs = 0
 
@@ -384,9 +389,9 @@ export class ClientSession implements LocalSession, StreamHandler, ReaderPort, T
     if (this.#wire === undefined) this.#finish()
   }
   /**
-   * Goes on with this session on a new stream (XEP-0198 §5). @throws StreamError when `h` cannot be
+   * Goes on with this session on a new stream (XEP-0198 §5); `tell` sends <resumed/>. @throws StreamError when `h` cannot be
    */
-  resume(wire: Stream, h: number): void {
+  resume(wire: Stream, h: number, tell: (resumed: Element) => void): void {
     this.#outbox.resume(h)
     const old = this.#wire
     this.#wire = wire
@@ -399,9 +404,8 @@ export class ClientSession implements LocalSession, StreamHandler, ReaderPort, T
     this.#isHeard = true
     this.#isHeld = false
     this.#owed = -1
-    wire.send(
-      `<resumed xmlns='${NS_SM}' previd='${Buffer.from(this.stream ?? []).toString('base64url')}' h='${this.h % 2 ** 32}'/>`,
-    )
+    const previd = Buffer.from(this.stream ?? []).toString('base64url')
+    tell(el('resumed', NS_SM, { previd, h: String(this.h % 2 ** 32) }))
     // While it was away others were offered them.
     if (this.#turn.policy.serves === 'one') this.#outbox.dropEntries()
     this.#outbox.resend(wire)

@@ -28,7 +28,6 @@ export class LogTurn {
   /** As it was known last; known anew before a turn begins. */
   #policy: Policy = POLICIES['first-come']
   #queuedAt: number | undefined
-  #skipsWaiting = false
 
   constructor(parts: SessionParts, port: TurnPort, log: LogReader, device: string | undefined) {
     this.#parts = parts
@@ -46,7 +45,7 @@ export class LogTurn {
 
   /** What waits is not given to this session when it begins. */
   skipWaiting(): void {
-    this.#skipsWaiting = this.#queuedAt === undefined
+    if (this.#queuedAt === undefined) this.#log.skipWaiting()
   }
   /** The session has become servable, or is it no longer: takes its place in the order, or leaves it. */
   queue(): void {
@@ -80,7 +79,6 @@ export class LogTurn {
   #take(sessions: readonly RegisteredSession[]): void {
     if (this.#queuedAt === undefined) return
     if (!isServed(this.#policy, sessions, this.#port.jid)) this.#log.stop()
-    else if (this.#skipsWaiting) this.#log.startAtEnd()
     else this.#log.start(this.#policy.begins === 'device' ? this.#device : undefined)
   }
   /** Who does not take what is offered makes room for the next, if there is one (`exclusive_timeout`). */

@@ -72,6 +72,15 @@ export const limits = z
       .strictObject({
         attempts: count().default(5).describe('Failed attempts on one connection.'),
         failures_per_address: rate().prefault('60/1m').describe('Failed attempts of one address.'),
+        devices: count()
+          .default(50)
+          .describe('Devices remembered of one account, which say so when they log in (XEP-0388).'),
+        device_kept: duration().prefault('90d').describe('How long a device is remembered that does not come.'),
+        token_lifetime: duration()
+          .prefault('21d')
+          .describe(
+            'How long a token lets a device reconnect (XEP-0484); it gets a new one when half of that is over.',
+          ),
         checks: count().default(16).describe('Password checks (PBKDF2) that may run or wait at the same time.'),
       })
       .prefault({})

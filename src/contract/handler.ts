@@ -75,3 +75,23 @@ export interface StreamFeature {
     readonly choose: (payload: Element, stream: OfferedStream, type: 'get' | 'set') => Awaitable<Outcome>
   }
 }
+
+/**
+ * Takes part in Bind 2 (XEP-0386 §3.2), so that a client has the feature on from its session's first moment. One with a `name`
+ * is announced by its `ns` and applied when the client's <bind/> holds that element; one without is applied to every Bind 2
+ * (the state of the archive).
+ *
+ * The session exists and has heard nothing yet; what `apply` does before it first waits happens in the same turn in which the
+ * session came to be. What it returns stands in <bound/>. It must not end the session; a throw is logged, and the session goes on.
+ */
+export type BindInline =
+  | {
+      readonly ns: string
+      readonly name: string
+      readonly apply: (element: Element, session: Session) => Awaitable<Element | undefined>
+    }
+  | {
+      readonly ns: string
+      readonly name?: undefined
+      readonly apply: (element: undefined, session: Session) => Awaitable<Element | undefined>
+    }

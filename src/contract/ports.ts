@@ -1,4 +1,5 @@
 import type { Accounts } from '../account/accounts.ts'
+import type { Devices } from '../account/devices.ts'
 import type { LastSeen } from '../account/last-seen.ts'
 import type { PrivateStore } from '../account/private-store.ts'
 import type { Registration } from '../account/registration.ts'
@@ -63,6 +64,7 @@ export interface Ports {
   readonly views: Views
   readonly registry: Registry
   readonly accounts: Accounts
+  readonly devices: Devices
   readonly registration: Registration
   readonly rosters: Rosters
   readonly blocks: BlockStore

@@ -18,8 +18,9 @@ import csi from './xep0352-csi.ts'
 import stanzaId from './xep0359-stanza-id.ts'
 import retraction from './xep0424-retraction.ts'
 import archivePreferences from './xep0441-archive-preferences.ts'
+import clients from './xep0494-clients.ts'
 
-/** Every feature the server can offer; the order is the order of handlers within a phase. */
+/** Every feature the server can offer; the order is that of handlers within a phase. Blocking comes last: it judges what the others made. */
 export const FEATURES: readonly Feature[] = [
   register,
   roster,
@@ -32,7 +33,6 @@ export const FEATURES: readonly Feature[] = [
   commands,
   vcard,
   version,
-  blocking,
   ping,
   carbons,
   archive,
@@ -40,4 +40,6 @@ export const FEATURES: readonly Feature[] = [
   stanzaId,
   retraction,
   archivePreferences,
+  clients,
+  blocking,
 ]

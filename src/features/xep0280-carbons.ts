@@ -62,6 +62,7 @@ export default defineFeature({
         answer: ({ session }) => void session.flag('carbons', false),
       },
     ],
+    bind2: [{ ns: NS_CARBONS, name: 'enable', apply: (_, session) => void session.flag('carbons', true) }],
     hooks: [
       on('toSession', 'message', 'guard', ({ stanza, direction, addressed }) =>
         addressed || isEligible(stanza, direction) ? 'pass' : 'drop',

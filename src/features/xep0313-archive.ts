@@ -94,6 +94,13 @@ export default defineFeature({
           answer: async ({ session }) => metadataElement(await archive.ends(await accountId(session.account))),
         },
       ],
+      // What the archive holds when the session begins (XEP-0386 §3.3): what comes later the session is given.
+      bind2: [
+        {
+          ns: NS_MAM,
+          apply: async (_, session) => metadataElement(await archive.ends(await accountId(session.account))),
+        },
+      ],
       commands: [
         {
           node: 'delete-history',

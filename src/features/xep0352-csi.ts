@@ -81,6 +81,7 @@ export default defineFeature({
           },
         },
       ],
+      bind2: [{ ns: NS_CSI, name: 'inactive', apply: (_, session) => void session.flag('inactive', true) }],
       // A resumed stream begins active (§5).
       resumed: (session) => {
         session.flag('inactive', false)

@@ -6,8 +6,7 @@ export const PAGE = 100
 /** What a follower needs of its session. */
 export interface FollowPort {
   /**
-   * Reads the log above `after`, see `InboxStore.read`; `page` is called with what was found and the same `reading`. `after`
-   * Infinity: only the log's last entry is asked for.
+   * Reads the log above `after`, see `InboxStore.read`; `page` is called with what was found and the same `reading`.
    */
   read(after: number, since: number | undefined, reading: number): void
   /** Sends a stored entry, unless this session has it already or it is not for it; false when the out-queue is full and it was not sent. */
@@ -49,16 +48,6 @@ export class Follower {
   /** idle → reading */
   start(): void {
     if (this.#state === 'idle') this.#read()
-  }
-  /** The same for a session that is given nothing of what was there before it begins. */
-  startAtEnd(): void {
-    if (this.#state !== 'idle') return
-    if (this.#since !== undefined) {
-      this.#read()
-      return
-    }
-    this.#move('reading')
-    this.#port.read(Number.POSITIVE_INFINITY, undefined, ++this.#reading)
   }
   /** any → idle; the position is kept: the session may come back. */
   pause(): void {

@@ -1,3 +1,4 @@
+import type { LoginState } from '../account/login-store.ts'
 import type { Account, AccountStore, Delivery, ScramMechanism, ScramSecrets } from '../account/store.ts'
 import type { BareJid, Domain } from '../xmpp/jid.ts'
 import { domainOf } from '../xmpp/jid.ts'
@@ -34,6 +35,13 @@ interface SecretsRow {
   readonly server_key: Uint8Array
 }
 
+const SECRETS = `${ACCOUNT_COLUMNS}, c.mechanism, c.salt, c.iterations, c.stored_key, c.server_key`
+const CREDENTIAL = `
+  select ${SECRETS} from account a left join credential c on c.account_id = a.id and c.mechanism = $2 where a.jid = $1`
+const ANY_CREDENTIAL = `
+  select ${SECRETS} from account a left join credential c on c.account_id = a.id where a.jid = $1
+  order by case c.mechanism when 'SCRAM-SHA-256' then 0 when 'SCRAM-SHA-512' then 1 else 2 end limit 1`
+
 /** Tables `account` and `credential` in either dialect. */
 export class SqlAccountStore implements AccountStore {
   readonly #database: Database
@@ -64,12 +72,11 @@ export class SqlAccountStore implements AccountStore {
     return row === undefined ? undefined : accountOf(row)
   }
 
-  async credential(jid: BareJid, mechanism: ScramMechanism): ReturnType<AccountStore['credential']> {
-    const [row] = await this.#database.query<AccountRow & SecretsRow>(
-      `select ${ACCOUNT_COLUMNS}, c.mechanism, c.salt, c.iterations, c.stored_key, c.server_key
-       from account a left join credential c on c.account_id = a.id and c.mechanism = $2 where a.jid = $1`,
-      [jid, mechanism],
-    )
+  async credential(jid: BareJid, mechanism: ScramMechanism | 'any'): ReturnType<AccountStore['credential']> {
+    const [row] =
+      mechanism === 'any'
+        ? await this.#database.query<AccountRow & SecretsRow>(ANY_CREDENTIAL, [jid])
+        : await this.#database.query<AccountRow & SecretsRow>(CREDENTIAL, [jid, mechanism])
     return row === undefined ? undefined : { account: accountOf(row), secrets: secretsOf(row) }
   }
 
@@ -82,15 +89,42 @@ export class SqlAccountStore implements AccountStore {
     return rows.map(accountOf)
   }
 
+  async mechanisms(jid: BareJid): Promise<readonly ScramMechanism[]> {
+    const rows = await this.#database.query<{ readonly mechanism: ScramMechanism }>(
+      'select c.mechanism from account a join credential c on c.account_id = a.id where a.jid = $1',
+      [jid],
+    )
+    return rows.map((row) => row.mechanism)
+  }
+
+  addSecrets(state: LoginState, secrets: readonly ScramSecrets[]): Promise<boolean> {
+    return this.#database.transaction(async (sql) => {
+      // The row stays locked, so that no password is changed in between.
+      const same = await sql.query(
+        'update account set login_epoch = login_epoch where id = $1 and login_epoch = $2 returning id',
+        [state.id, state.epoch],
+      )
+      if (same.length === 0) return false
+      for (const { mechanism } of secrets)
+        await sql.query('delete from credential where account_id = $1 and mechanism = $2', [state.id, mechanism])
+      await insertSecrets(sql, state.id, secrets)
+      return true
+    })
+  }
+
   setSecrets(id: number, secrets: readonly ScramSecrets[]): Promise<void> {
     return this.#database.transaction(async (sql) => {
+      await sql.query('update account set login_epoch = login_epoch + 1 where id = $1', [id])
       await sql.query('delete from credential where account_id = $1', [id])
       await insertSecrets(sql, id, secrets)
     })
   }
 
   async setDisabled(id: number, at: number | undefined): Promise<void> {
-    await this.#database.query('update account set disabled_at = $2 where id = $1', [id, at ?? null])
+    await this.#database.query('update account set disabled_at = $2, login_epoch = login_epoch + 1 where id = $1', [
+      id,
+      at ?? null,
+    ])
   }
 
   async setDelivery(id: number, delivery: Delivery | undefined): Promise<void> {
@@ -98,7 +132,10 @@ export class SqlAccountStore implements AccountStore {
   }
 
   async setFingerprint(id: number, fingerprint: string): Promise<void> {
-    await this.#database.query('update account set fingerprint = $2 where id = $1', [id, fingerprint])
+    await this.#database.query('update account set fingerprint = $2, login_epoch = login_epoch + 1 where id = $1', [
+      id,
+      fingerprint,
+    ])
   }
 
   async remove(id: number): Promise<void> {

@@ -1,4 +1,5 @@
 import type { LastSeenStore } from '../account/last-seen-store.ts'
+import type { LoginStore } from '../account/login-store.ts'
 import type { PrivateStore } from '../account/private-store.ts'
 import type { AccountStore } from '../account/store.ts'
 import type { VcardStore } from '../account/vcard-store.ts'
@@ -13,6 +14,7 @@ import { SqlArchiveStore } from './archive-store.ts'
 import { SqlBlockStore } from './block-store.ts'
 import { SqlInboxStore } from './inbox-store.ts'
 import { SqlLastSeenStore } from './last-seen-store.ts'
+import { SqlLoginStore } from './login-store.ts'
 import { migrate } from './migrate.ts'
 import { PostgresDatabase } from './postgres/database.ts'
 import { SqlPrivateStore } from './private-store.ts'
@@ -25,6 +27,7 @@ import { SqlVcardStore } from './vcard-store.ts'
 export interface Stores {
   readonly database: Database
   readonly accounts: AccountStore
+  readonly logins: LoginStore
   readonly rosters: RosterStore
   readonly blocks: BlockStore
   readonly reports: ReportStore
@@ -64,6 +67,7 @@ function storesOn(database: Database, inbox: InboxStore, now: () => number): Sto
   return {
     database,
     accounts: new SqlAccountStore(database, now),
+    logins: new SqlLoginStore(database),
     rosters: new SqlRosterStore(database),
     blocks: new SqlBlockStore(database),
     reports: new SqlReportStore(database, now),

@@ -21,7 +21,9 @@ export interface SaslContext {
   readonly hasBridge: boolean
   /** The TLS session was resumed: the peer has not proven possession of the certificate's key on this connection. */
   readonly isResumed: boolean
-  readonly credentials: Pick<AccountStore, 'credential'>
+  /** What SCRAM tells of the offer, so that a client notices when it was changed on its way (see `advertisedBy`). */
+  readonly advertised: string | undefined
+  readonly credentials: Pick<AccountStore, 'credential' | 'mechanisms'>
   readonly decoys: DecoySecrets
   readonly passwords: Passwords
   /** Checks a bridge certificate: `Keys.login`. @throws KeyError */

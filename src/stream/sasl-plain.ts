@@ -10,8 +10,8 @@ import {
   type SaslStep,
 } from './sasl-mechanism.ts'
 
-/** Every account with a password has secrets for this one. */
-const CHECKED_WITH: ScramMechanism = 'SCRAM-SHA-256'
+/** What is made up for those who have no password; who has one has secrets for this one, save after an import. */
+const MADE_UP: ScramMechanism = 'SCRAM-SHA-256'
 const MAX_MESSAGE = 6144
 
 /** PLAIN (RFC 4616), only under TLS. Unknown accounts cost the same work as known ones. */
@@ -35,8 +35,8 @@ export class Plain implements Mechanism {
     if (parts.length !== 3 || authzid === undefined || !authcid || !password) throw new SaslError('malformed-request')
     const jid = accountNamed(authcid, domain)
     checkAuthzid(authzid, jid)
-    const found = await credentials.credential(jid, CHECKED_WITH)
-    const isRight = await this.#verify(passwords, password, found?.secrets ?? decoys.of(jid, CHECKED_WITH))
+    const found = await credentials.credential(jid, 'any')
+    const isRight = await this.#verify(passwords, password, found?.secrets ?? decoys.of(jid, MADE_UP))
     if (!isRight || found?.secrets === undefined) throw new SaslError('not-authorized')
     if (found.account.disabledAt !== undefined) throw new SaslError('account-disabled')
     return { kind: 'success', jid, additional: undefined }

@@ -68,11 +68,13 @@ export class Scram implements Mechanism {
   }
 
   async #first(first: ClientFirst): Promise<SaslStep> {
-    const { credentials, decoys } = this.#context
+    const { credentials, decoys, advertised } = this.#context
     const found = await credentials.credential(first.jid, this.#mechanism)
     const secrets = found?.secrets ?? decoys.of(first.jid, this.#mechanism)
     const nonce = first.nonce + randomBytes(NONCE_BYTES).toString('base64')
-    const reply = `r=${nonce},s=${Buffer.from(secrets.salt).toString('base64')},i=${secrets.iterations}`
+    const { name } = digestOf(this.#mechanism)
+    const offer = advertised === undefined ? '' : `,h=${createHash(name).update(advertised).digest('base64')}`
+    const reply = `r=${nonce},s=${Buffer.from(secrets.salt).toString('base64')},i=${secrets.iterations}${offer}`
     this.#exchange = {
       jid: first.jid,
       account: found?.account,

@@ -52,6 +52,9 @@ export class Stream implements ConnectionOwner, Timed {
   #sentHeader = false
   #domain: Domain | undefined
   #footerSeen = false
+  /** What a new session was sent before its login is answered. */
+  #corked: (Buffer | string)[] | undefined
+  #corkedBytes = 0
   due = Infinity
 
   constructor(
@@ -86,7 +89,25 @@ export class Stream implements ConnectionOwner, Timed {
   }
 
   send(bytes: Buffer | string): void {
-    if (this.#state === 'open' || this.#state === 'waiting') this.connection.write(bytes)
+    if (this.#corked !== undefined) this.#keepBack(this.#corked, bytes)
+    else if (this.#state === 'open' || this.#state === 'waiting') this.connection.write(bytes)
+  }
+  /** Keeps back what is sent until `uncork`; whoever is sent more than a slow client may be is gone. */
+  cork(): void {
+    this.#corked ??= []
+  }
+  #keepBack(kept: (Buffer | string)[], bytes: Buffer | string): void {
+    kept.push(bytes)
+    this.#corkedBytes += bytes.length
+    if (this.#corkedBytes > this.#context.outQueueBytes) this.connection.destroy()
+  }
+  /** Sends `first`, then what was kept back. */
+  uncork(first: string): void {
+    const kept = this.#corked ?? []
+    this.#corked = undefined
+    this.#corkedBytes = 0
+    this.send(first)
+    for (const bytes of kept) this.send(bytes)
   }
   sendElement(element: Element): void {
     this.send(serialize(element, NS_CLIENT))

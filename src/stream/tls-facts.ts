@@ -1,6 +1,6 @@
 import type { TLSSocket } from 'node:tls'
 import { hasBridgeExtension } from '../keys/bridge-certificate.ts'
-import type { TlsFacts } from './negotiate.ts'
+import type { TlsFacts } from './parts.ts'
 import type { BindingType } from './sasl-mechanism.ts'
 
 /** What a finished handshake tells: the peer's certificate, and what binds a login to this very connection. */
@@ -17,5 +17,12 @@ export function tlsFactsOf(socket: TLSSocket, endPointHash: Buffer): TlsFacts {
     certificate,
     hasBridge: certificate !== undefined && hasBridgeExtension(certificate),
     isResumed: socket.isSessionReused(),
+    unique: socket.getProtocol() === 'TLSv1.2' ? uniqueOf(socket) : undefined,
   }
+}
+
+/** RFC 5929 §3.1: the first Finished message of the handshake, the client's in a full one, ours in a resumed one. */
+function uniqueOf(socket: TLSSocket): (() => Buffer) | undefined {
+  const first = socket.isSessionReused() ? socket.getFinished() : socket.getPeerFinished()
+  return first === undefined ? undefined : () => first
 }

@@ -11,6 +11,12 @@ export const NS_STANZA_ERRORS = 'urn:ietf:params:xml:ns:xmpp-stanzas'
 export const NS_TLS = 'urn:ietf:params:xml:ns:xmpp-tls'
 /** RFC 6120 §6. */
 export const NS_SASL = 'urn:ietf:params:xml:ns:xmpp-sasl'
+/** XEP-0388. */
+export const NS_SASL2 = 'urn:xmpp:sasl:2'
+/** XEP-0386. */
+export const NS_BIND2 = 'urn:xmpp:bind:0'
+/** XEP-0484. */
+export const NS_FAST = 'urn:xmpp:fast:0'
 /** RFC 6120 §7. */
 export const NS_BIND = 'urn:ietf:params:xml:ns:xmpp-bind'
 /** RFC 3921 §3; obsolete, still asked for by Kontalk and others. */

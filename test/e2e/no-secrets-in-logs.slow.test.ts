@@ -4,6 +4,7 @@ import { bridgeCertificate, phoneKey } from '../helpers/bridge-certificate.ts'
 import { codeIn, KONTALK_CODE, registersKey, registrationForm, shown, WIDE_BUDGETS } from '../helpers/kontalk.ts'
 import { authenticate, bind, LoginRefused, NS_SASL, secureStream } from '../helpers/login.ts'
 import { write } from '../helpers/match-element.ts'
+import { agentElement, authenticate2, NS_FAST, openFrom, the, tokenMessage } from '../helpers/sasl2.ts'
 import { ScramClient } from '../helpers/scram.ts'
 import { type Story, story } from '../helpers/story.ts'
 import type { XmppConnection } from '../helpers/xmpp-connection.ts'
@@ -24,6 +25,11 @@ const base64 = (bytes: string | Uint8Array): string => Buffer.from(bytes).toStri
 async function fresh(tell: Story): Promise<XmppConnection> {
   const c = await tell.connection({ directTls: true })
   await secureStream(c)
+  return c
+}
+async function from(tell: Story, username: string): Promise<XmppConnection> {
+  const c = await tell.connection({ directTls: true })
+  await openFrom(c, `${username}@${tell.domain}`)
   return c
 }
 async function answered(c: XmppConnection, xml: string): Promise<string> {
@@ -73,6 +79,24 @@ for (const level of ['debug', 'trace']) {
       const final = base64(scram.final(Buffer.from(server, 'base64').toString()))
       await answered(s, `<response xmlns='${NS_SASL}'>${final}</response>`)
       for (const [what, message] of Object.entries({ first, server, final })) secrets.set(`SCRAM's ${what}`, message)
+
+      // What a device calls itself, its token, and both where they do not belong.
+      const agent = '1f0c7d3e-5b2a-4c6d-9e8f-7a6b5c4d3e2f'
+      const names = '<software>program-of-the-story</software><device>device-of-the-story</device>'
+      const inline = `${agentElement(agent, names)}<request-token xmlns='${NS_FAST}' mechanism='HT-SHA-256-NONE'/>`
+      const asked = { username, password: PASSWORD, inline: `${inline}<bind xmlns='urn:xmpp:bind:0'/>` }
+      const given = await authenticate2(await from(tell, username), asked)
+      const token = the(given, 'token').attrs.token ?? ''
+      const back = { mechanism: 'HT-SHA-256-NONE', username, password: token, agent }
+      for (const attrs of [` count='1'`, ` count='1'`, '', ` count='x'`])
+        await authenticate2(await from(tell, username), {
+          ...back,
+          inline: `<fast xmlns='${NS_FAST}'${attrs}/>`,
+        }).catch((error: unknown) => assert.ok(error instanceof LoginRefused))
+      await refuses(authenticate2(await from(tell, username), { ...asked, password: WRONG }))
+      for (const secret of [token, agent, agent.replaceAll('-', ''), 'program-of-the-story', 'device-of-the-story'])
+        secrets.set(`${secret} of a device`, secret)
+      secrets.set('the message with a token', tokenMessage(username, token, Buffer.alloc(0)).toString('base64'))
 
       // A key of a number, and its certificate.
       const key = await phoneKey(`${localOf(KEY_PHONE)}@localhost`, { date: new Date(Date.now() - 86_400_000) })

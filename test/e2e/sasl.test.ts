@@ -104,7 +104,7 @@ story(
         const challenge = await answerTo(c, auth(mechanism, base64(`n,,n=${username},r=nonce`)))
         assert.equal(challenge.name, 'challenge')
         const text = Buffer.from(challenge.children.join(''), 'base64').toString()
-        salts.push(/s=([^,]+),i=(\d+)$/.exec(text)?.slice(1).join(' ') ?? '')
+        salts.push(/s=([^,]+),i=(\d+)/.exec(text)?.slice(1).join(' ') ?? '')
         const nonce = /r=([^,]+)/.exec(text)?.[1] ?? ''
         const final = base64(`c=biws,r=${nonce},p=${base64(Buffer.alloc(mechanism === 'SCRAM-SHA-1' ? 20 : 32))}`)
         const refused = await answerTo(c, `<response xmlns='${NS_SASL}'>${final}</response>`)

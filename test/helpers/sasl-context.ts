@@ -7,7 +7,7 @@ import { type BareJid, bareJid, type Domain } from '../../src/xmpp/jid.ts'
 export const EXAMPLE = 'example.org' as Domain
 export const ITERATIONS = 16
 
-export interface Credentials extends Pick<AccountStore, 'credential'> {
+export interface Credentials extends Pick<AccountStore, 'credential' | 'mechanisms'> {
   add(local: string, secrets: readonly ScramSecrets[], disabledAt?: number): void
 }
 
@@ -28,9 +28,11 @@ export function credentialsInMemory(): Credentials {
       }
       accounts.set(jid, { account, secrets })
     },
+    mechanisms: async (jid) => accounts.get(jid)?.secrets.map((s) => s.mechanism) ?? [],
     credential: async (jid, mechanism) => {
       const found = accounts.get(jid)
-      return found && { account: found.account, secrets: found.secrets.find((s) => s.mechanism === mechanism) }
+      const secrets = found?.secrets.find((s) => mechanism === 'any' || s.mechanism === mechanism)
+      return found && { account: found.account, secrets }
     },
   }
 }
@@ -47,6 +49,7 @@ export function saslContext(over: Partial<SaslContext> = {}): SaslContext {
     certificate: undefined,
     hasBridge: false,
     isResumed: false,
+    advertised: undefined,
     credentials: credentialsInMemory(),
     decoys: new DecoySecrets(Buffer.alloc(32, 7), ITERATIONS),
     passwords: new Passwords({ ...PASSWORD_DEFAULTS, iterations: ITERATIONS }),

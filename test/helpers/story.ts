@@ -1,4 +1,5 @@
 import { after, test } from 'node:test'
+import type { ScramMechanism } from '../../src/account/store.ts'
 import type { Login } from './login.ts'
 import { type ServerSettings, startTestServers, type TestServer, type TestServers } from './test-server.ts'
 import { Transcript } from './transcript.ts'
@@ -23,8 +24,8 @@ export interface Story {
   device(person: string, resource?: string, options?: ClientOptions): Promise<XmppClient>
   /** A bare connection, nothing negotiated. */
   connection(options?: ClientOptions): Promise<XmppConnection>
-  /** Bare JID of a person; the account is made when it is first named. */
-  account(person: string): Promise<string>
+  /** Bare JID of a person; the account is made when it is first named, with secrets for `only` these mechanisms. */
+  account(person: string, only?: readonly ScramMechanism[]): Promise<string>
   /** Bare JID of somebody who has no account. */
   stranger(name: string): string
   readonly domain: string
@@ -95,9 +96,9 @@ async function run(servers: TestServers, tell: (story: Story) => Promise<void>):
       ...(options.tls === undefined ? {} : { tls: options.tls }),
     }
   }
-  const account = async (person: string): Promise<string> => {
+  const account: Story['account'] = async (person, only) => {
     const local = person + suffix
-    const made = accounts.get(local) ?? servers.addAccount(local, PASSWORD)
+    const made = accounts.get(local) ?? servers.addAccount(local, PASSWORD, only)
     accounts.set(local, made)
     await made
     return `${local}@${servers.domain}`

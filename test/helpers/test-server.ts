@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { ScramMechanism } from '../../src/account/store.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { FEATURES } from '../../src/features/index.ts'
 import { type RunningServer, startServer } from '../../src/server.ts'
@@ -28,7 +29,8 @@ export interface TestServers {
   readonly logged: readonly string[]
   /** What the servers keep their things in, for what no client can bring about. */
   readonly stores: Stores
-  addAccount(local: string, password: string): Promise<void>
+  /** `only`: the mechanisms it has secrets for, as after an import; all by default. */
+  addAccount(local: string, password: string, only?: readonly ScramMechanism[]): Promise<void>
   stop(): Promise<void>
 }
 
@@ -103,11 +105,12 @@ export async function startTestServers(count: number, settings: ServerSettings =
     codes,
     logged,
     stores: store.stores,
-    addAccount: async (local, password) => {
+    addAccount: async (local, password, only) => {
       const jid = parseJid(`${local}@${DOMAIN}`) as BareJid
       const known = secrets.get(password) ?? secretsOf(password)
       secrets.set(password, known)
-      const made = await store.stores.accounts.create({ jid, isNumber: false, fingerprint: undefined, secrets: known })
+      const kept = known.filter(({ mechanism }) => only === undefined || only.includes(mechanism))
+      const made = await store.stores.accounts.create({ jid, isNumber: false, fingerprint: undefined, secrets: kept })
       if (made === undefined) throw new Error(`${jid} exists already`)
     },
     stop,

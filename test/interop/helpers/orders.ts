@@ -25,6 +25,14 @@ export type Order =
   | { readonly do: 'code'; readonly code: string }
   | { readonly do: 'add' | 'accept'; readonly jid: string }
   | { readonly do: 'say'; readonly to: string; readonly body: string }
+  /** Logs in, out and in again, loses its connection and comes back. */
+  | {
+      readonly do: 'reconnect'
+      readonly port: number
+      readonly domain: string
+      readonly user: string
+      readonly password: string
+    }
   | { readonly do: 'leave' }
 
 /** What the program tells, one JSON object per line on its standard output; addresses are as they came. */
@@ -39,6 +47,14 @@ export type Event =
   | { readonly is: 'message'; readonly from: string; readonly body: string; readonly delayed: boolean }
   /** The server asked what has come, and was told. */
   | { readonly is: 'acknowledged' }
+  /** A login went through: how, and what came of it. */
+  | {
+      readonly is: 'session'
+      readonly number: number
+      readonly mechanism: string
+      readonly outcome: 'bound' | 'resumed'
+      readonly jid: string
+    }
   | { readonly is: 'failed'; readonly why: string }
 
 export function tell(event: Event): void {

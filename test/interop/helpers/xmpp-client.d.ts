@@ -17,6 +17,8 @@ declare module '@xmpp/client' {
   }
   interface XmppClient {
     timeout: number
+    /** Its wrapper of TLS, with the connection in it. */
+    readonly socket: { readonly socket: { destroy(): void } | null } | null
     readonly reconnect: { stop(): void }
     readonly iqCaller: {
       get(query: XmlElement): Promise<XmlElement>
@@ -24,7 +26,8 @@ declare module '@xmpp/client' {
     }
     readonly iqCallee: { set(ns: string, name: string, answer: (context: IqContext) => object): void }
     on(event: 'online', listener: (address: { toString(): string }) => void): void
-    on(event: 'stanza' | 'send', listener: (stanza: XmlElement) => void): void
+    readonly streamManagement: { inbound: number }
+    on(event: 'element' | 'stanza' | 'nonza' | 'send', listener: (stanza: XmlElement) => void): void
     on(event: 'error', listener: (error: Error) => void): void
     send(element: XmlElement): Promise<void>
     start(): Promise<unknown>
@@ -32,10 +35,13 @@ declare module '@xmpp/client' {
   }
   type Authenticate = (credentials: Credentials, mechanism: string) => Promise<void>
   export function xml(name: string, attrs?: Readonly<Record<string, string>>, ...children: unknown[]): XmlElement
-  export function client(options: {
+  interface ClientOptions {
     readonly service: string
     readonly domain: string
     readonly resource: string
-    readonly credentials: (authenticate: Authenticate, mechanisms: readonly string[]) => Promise<void>
-  }): XmppClient
+  }
+  type ClientCredentials =
+    | { readonly credentials: (authenticate: Authenticate, mechanisms: readonly string[]) => Promise<void> }
+    | Credentials
+  export function client(options: ClientOptions & ClientCredentials): XmppClient
 }

@@ -10,6 +10,7 @@ const CHAMBER = `${JULIET}/chamber` as FullJid
 const session = (jid: FullJid, node: string, priority?: number): RegisteredSession => ({
   jid,
   node,
+  queuedAt: undefined,
   priority,
   flags: new Set(),
   presence: undefined,

@@ -212,7 +212,7 @@ describe('what is no SCRAM', () => {
     })
   }
   test('a store that does not answer', async () => {
-    const broken = { credential: () => Promise.reject(new Error('gone')) }
+    const broken = { mechanisms: async () => [], credential: () => Promise.reject(new Error('gone')) }
     const client = new ScramClient('SCRAM-SHA-1', { username: 'romeo', password: PASSWORD })
     await fails(start('SCRAM-SHA-1', { credentials: broken }).begin(client.first), 'temporary-auth-failure')
   })
