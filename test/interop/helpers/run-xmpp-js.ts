@@ -49,9 +49,10 @@ async function login(order: Order & { readonly do: 'login' }): Promise<XmppClien
   xmpp.on('send', (element) => {
     if (element.is('a', NS_SM)) tell({ is: 'acknowledged' })
   })
-  // 0.14.0 counts no iq that it handles itself, so that its h stays behind: such messages would come again.
+  // 0.14.0 does not count answers to its own requests, so that its h stays behind, and what it has taken would come again.
   xmpp.on('element', (element) => {
-    if (element.is('iq')) xmpp.streamManagement.inbound++
+    const { type } = element.attrs
+    if (element.is('iq') && (type === 'result' || type === 'error')) xmpp.streamManagement.inbound++
   })
   xmpp.iqCallee.set(NS_ROSTER, 'query', ({ element }) => {
     tellContacts(element)
