@@ -1,4 +1,6 @@
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { bind, logIn } from '../test/helpers/login.ts'
 import { register } from '../test/helpers/register.ts'
@@ -6,6 +8,7 @@ import { XmppConnection } from '../test/helpers/xmpp-connection.ts'
 import { benchOptions } from './options.ts'
 import { publish, table } from './report.ts'
 import { benchFolder, DOMAIN, machine, removeFolder, startServer } from './servers.ts'
+import { buildXload, figure, xload } from './xload.ts'
 
 const PASSWORD = 'bench password'
 const EVERY_MS = 20
@@ -28,32 +31,37 @@ export async function run(args: readonly string[]): Promise<void> {
     const witness = await XmppConnection.open(settings)
     await logIn(witness, { username: 'witness', password: PASSWORD })
     await bind(witness, 'w')
-    const alone = await pings(witness, options.secs)
+    const alone = await watched(server.pid, () => pings(witness, options.secs))
+    await buildXload()
     const script = join(import.meta.dirname, 'offenders.ts')
     // Lowest priority on their own processor: what is measured is the server's delay, not that of the one who measures.
-    const command = [
-      'nice',
-      '-n',
-      '19',
-      process.execPath,
-      script,
-      String(server.directPort),
-      DOMAIN,
-      PASSWORD,
-      options.rest.offences ?? '',
-    ]
+    const command = ['nice', '-n', '19', process.execPath, script, String(server.directPort), DOMAIN, PASSWORD]
+    const offences = (options.rest.offences ?? '').split(',')
+    const logins = offences.includes('login')
+      ? xload(loginArgs(server.port, options.secs), options.loadCpus, 19)
+      : undefined
     const pinned = options.loadCpus === undefined ? command : ['taskset', '-c', options.loadCpus, ...command]
-    const offenders = spawn(pinned[0] ?? '', pinned.slice(1), { stdio: ['ignore', 'pipe', 'inherit'] })
-    await new Promise((done) => offenders.stdout.once('data', done))
-    const crowded = await pings(witness, options.secs)
-    offenders.kill('SIGKILL')
+    const rest = offences.filter((offence) => offence !== 'login').join(',')
+    const offenders = spawn(pinned[0] ?? '', [...pinned.slice(1), rest], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const said: string[] = []
+    offenders.stdout.setEncoding('utf8').on('data', (text: string) => said.push(text))
+    await once(offenders.stdout, 'data')
+    const crowded = await watched(server.pid, () => pings(witness, options.secs))
+    const closed = once(offenders, 'close')
+    offenders.kill('SIGTERM')
+    await closed
+    const loginsPerSecond = logins === undefined ? 0 : figure(await logins, 'logins_per_s')
     const rows = [
       ['alone', ...alone],
       ['among offenders', ...crowded],
     ]
+    const did = JSON.parse(said.join('').replace(/^.*\n/, '')) as Readonly<Record<string, number>>
+    const deeds = Object.entries(did).map(([offence, count]) => `${offence} ${Math.round(count / options.secs)}`)
+    deeds.push(`login ${Math.round(loginsPerSecond)}`)
     const text = [
       '# Pings of one client while others misbehave',
-      table(['', 'pings', 'p50 ms', 'p99 ms', 'slowest ms'], rows),
+      table(['', 'pings', 'p50 ms', 'p99 ms', 'slowest ms', 'server CPU %'], rows),
+      `What the offenders did a second (bytes, messages, connections ended for nesting and for swelling, logins): ${deeds.join(', ')}.`,
       `Command: \`${options.command}\``,
       `Machine: ${machine()}; server ${server.version} on processor ${options.serverCpus ?? 'any'}, offenders on ${options.loadCpus ?? 'any'}, ${options.secs} s each. The offenders have the lowest priority, so that the client that pings waits for the server only.`,
     ]
@@ -63,6 +71,27 @@ export async function run(args: readonly string[]): Promise<void> {
     await server.stop()
     await removeFolder(folder)
   }
+}
+
+/** SCRAM logins by one client at 100 a second, whether the server keeps up or not. */
+function loginArgs(port: number, secs: number): string[] {
+  const who = ['--port', String(port), '--domain', DOMAIN, '--user', 'loginner', '--pass', PASSWORD, '--users', '1']
+  const work = ['--mode', 'login', '--mech', 'SCRAM-SHA-1', '--no-presence', '--conc', '16', '--rate', '100']
+  return [...who, ...work, '--warmup', '1', '--secs', String(secs)]
+}
+
+/** What `work` gives, and how busy the process was meanwhile. */
+async function watched(pid: number, work: () => Promise<string[]>): Promise<string[]> {
+  const [before, since] = [cpuMs(pid), performance.now()]
+  const result = await work()
+  return [...result, ((100 * (cpuMs(pid) - before)) / (performance.now() - since)).toFixed(0)]
+}
+/** CPU time of a process and its threads; the kernel counts in ticks of 10 ms. */
+function cpuMs(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    .replace(/^.*\) /, '')
+    .split(' ')
+  return (Number(fields[11]) + Number(fields[12])) * 10
 }
 
 /** @returns count, p50, p99 and slowest, in ms. @throws Error when the connection ends */

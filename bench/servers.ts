@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -112,7 +112,7 @@ async function startFernruf(options: StartOptions): Promise<Running> {
   }
   const file = join(folder, 'fernruf.yaml')
   await writeFile(file, JSON.stringify(config, undefined, 2))
-  const command = [process.execPath, join(checkout, 'src/main.ts'), 'serve', '--config', file]
+  const command = [process.execPath, ...(await startArguments(checkout)), '--config', file]
   const [program = '', ...args] = options.cpus === undefined ? command : ['taskset', '-c', options.cpus, ...command]
   const child = spawn(program, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -134,6 +134,15 @@ async function startFernruf(options: StartOptions): Promise<Running> {
         if (!child.kill('SIGTERM')) done()
       }),
   }
+}
+
+/** What `npm start` gives to Node. */
+async function startArguments(checkout: string): Promise<string[]> {
+  const { scripts } = JSON.parse(await readFile(join(checkout, 'package.json'), 'utf8')) as {
+    readonly scripts: { readonly start: string }
+  }
+  const [, ...args] = scripts.start.split(' ')
+  return args.map((arg) => (arg.startsWith('src/') ? join(checkout, arg) : arg))
 }
 
 function ready(child: ChildProcess): Promise<void> {

@@ -1,5 +1,14 @@
 import type { BenchOptions } from './options.ts'
-import { benchFolder, DOMAIN, machine, type Running, removeFolder, startServer } from './servers.ts'
+import {
+  benchFolder,
+  DOMAIN,
+  machine,
+  type Running,
+  removeFolder,
+  type ServerName,
+  type StartOptions,
+  startServer,
+} from './servers.ts'
 import { buildXload, type Figures, xload } from './xload.ts'
 
 export interface Round {
@@ -9,6 +18,54 @@ export interface Round {
 
 /** Options of the generator that hold for every run. */
 const COMMON = ['--domain', DOMAIN, '--conc', '4', '--pass', 'password%d']
+
+/**
+ * Starts each server, makes accounts and stops it. Then, round by round and one server at a time in an order that changes, starts
+ * it again on what it has stored, lets it come to rest, runs the work and stops it: each run sees a process that has done nothing
+ * else, which is what memory has to be measured on.
+ */
+export async function afterRestarts(
+  options: BenchOptions,
+  users: number,
+  restMs: number,
+  work: readonly string[],
+): Promise<{ readonly rounds: readonly Round[]; readonly foot: string }> {
+  await buildXload()
+  const folder = await benchFolder()
+  let running: Running | undefined
+  const start = async (name: ServerName): Promise<Running> => {
+    running = await startServer(name, startOptions(options, folder))
+    return running
+  }
+  const stop = async (): Promise<void> => {
+    await running?.stop()
+    running = undefined
+  }
+  try {
+    const known: Running[] = []
+    for (const name of options.servers) {
+      const server = await start(name)
+      known.push(server)
+      await register(options, server, users)
+      await stop()
+    }
+    const rounds: Round[] = []
+    for (let round = 0; round < options.rounds; round++) {
+      const turn = round % options.servers.length
+      for (const name of [...options.servers.slice(turn), ...options.servers.slice(0, turn)]) {
+        const server = await start(name)
+        await new Promise((done) => setTimeout(done, restMs))
+        rounds.push({ server: name, figures: await measured(options, server, work) })
+        await stop()
+        process.stderr.write(`round ${round + 1} of ${options.rounds}: ${name} done\n`)
+      }
+    }
+    return { rounds, foot: foot(options, known) }
+  } finally {
+    await stop()
+    await removeFolder(folder)
+  }
+}
 
 /**
  * Starts the servers beside each other, makes accounts, and runs the work on one after the other, round by round, in an order
@@ -24,30 +81,15 @@ export async function sideBySide(
   const running: Running[] = []
   try {
     for (const name of options.servers) {
-      const server = await startServer(name, {
-        cpus: options.serverCpus,
-        folder,
-        ...(options.checkout === undefined ? {} : { checkout: options.checkout }),
-      })
+      const server = await startServer(name, startOptions(options, folder))
       running.push(server)
-      const args = ['--mode', 'register', '--users', String(users), ...COMMON]
-      await xload([...args, '--port', String(server.port)], options.loadCpus)
+      await register(options, server, users)
     }
     const rounds: Round[] = []
     for (let round = 0; round < options.rounds; round++) {
       const turn = round % running.length
       for (const server of [...running.slice(turn), ...running.slice(0, turn)]) {
-        const args = [
-          ...COMMON,
-          '--port',
-          String(server.port),
-          '--pid',
-          String(server.pid),
-          '--warmup',
-          String(options.warmup),
-        ]
-        const figures = await xload([...args, '--secs', String(options.secs), ...work(server)], options.loadCpus)
-        rounds.push({ server: server.name, figures })
+        rounds.push({ server: server.name, figures: await measured(options, server, work(server)) })
         process.stderr.write(`round ${round + 1} of ${options.rounds}: ${server.name} done\n`)
       }
     }
@@ -56,6 +98,21 @@ export async function sideBySide(
     for (const server of running) await server.stop()
     await removeFolder(folder)
   }
+}
+
+const startOptions = (options: BenchOptions, folder: string): StartOptions => ({
+  cpus: options.serverCpus,
+  folder,
+  ...(options.checkout === undefined ? {} : { checkout: options.checkout }),
+})
+async function register(options: BenchOptions, server: Running, users: number): Promise<void> {
+  const args = ['--mode', 'register', '--users', String(users), ...COMMON, '--port', String(server.port)]
+  await xload(args, options.loadCpus)
+}
+function measured(options: BenchOptions, server: Running, work: readonly string[]): Promise<Figures> {
+  const whom = ['--port', String(server.port), '--pid', String(server.pid)]
+  const times = ['--warmup', String(options.warmup), '--secs', String(options.secs)]
+  return xload([...COMMON, ...whom, ...times, ...work], options.loadCpus)
 }
 
 function foot(options: BenchOptions, running: readonly Running[]): string {

@@ -17,11 +17,11 @@ export async function buildXload(): Promise<void> {
   throw new Error(`the load generator does not build:\n${hint}${stderr}`)
 }
 
-/** Runs the generator. @throws Error when it failed, lost or reordered something */
-export async function xload(args: readonly string[], cpus: string | undefined): Promise<Figures> {
-  const program = join(FOLDER, 'xload')
-  const { code, stdout, stderr } =
-    cpus === undefined ? await ran(program, args) : await ran('taskset', ['-c', cpus, program, ...args])
+/** Runs the generator, at a lower priority if one is given. @throws Error when it failed, lost or reordered something */
+export async function xload(args: readonly string[], cpus: string | undefined, nice = 0): Promise<Figures> {
+  const command = ['nice', '-n', String(nice), join(FOLDER, 'xload'), ...args]
+  const [program = '', ...rest] = cpus === undefined ? command : ['taskset', '-c', cpus, ...command]
+  const { code, stdout, stderr } = await ran(program, rest)
   if (code !== 0) throw new Error(`xload ${args.join(' ')} ended with ${code}:\n${stderr}${stdout}`)
   return JSON.parse(stdout) as Figures
 }

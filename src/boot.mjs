@@ -1,5 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs'
+import * as module from 'node:module'
 import { constants } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -79,10 +80,16 @@ export function run(command, args, env = process.env) {
   child.on('exit', (code, signal) => process.exit(code ?? 128 + constants.signals[signal]))
 }
 
-/** Runs a TypeScript program, in this process when it is recent enough. */
+/**
+ * Runs a TypeScript program, in this process when it is recent enough, else with the same options of Node's. What was stripped
+ * of types is kept from one start to the next, which saves the stripper's 35 MiB; beside the packages, where whoever may write
+ * may change the program anyhow. Where that cannot be written to, nothing is kept.
+ */
 async function runScript(script, args) {
   const node = prepare()
-  if (node !== process.execPath) return run(node, [script, ...args])
+  if (node !== process.execPath)
+    return run(node, [...process.execArgv, fileURLToPath(import.meta.url), '--run', script, ...args])
+  module.enableCompileCache?.(join(root, 'node_modules', '.cache', 'compile'))
   process.argv.splice(1, Number.POSITIVE_INFINITY, script, ...args)
   await import(pathToFileURL(script).href)
 }

@@ -47,6 +47,7 @@ import { createLogs, type LogOptions } from './telemetry/log.ts'
 import { MetricRegistry } from './telemetry/metrics.ts'
 import { networkOf } from './util/network.ts'
 import { RateLimit } from './util/rate-limit.ts'
+import { Turnstile } from './util/turnstile.ts'
 import { Wheel } from './util/wheel.ts'
 import type { BareJid, Domain, FullJid, Jid } from './xmpp/jid.ts'
 import { BindingError, type SaslError } from './xmpp/sasl-error.ts'
@@ -286,6 +287,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     if (account !== undefined && isOn('last_activity')) lastSeen.ended(account.id, Date.now())
     return presence.sessionEnded(session)
   }
+  const handshakes = new Turnstile()
   const certificates = await Certificates.open(
     config.tls ?? (await developmentCertificate(config.data_dir, config.domains)),
     logs.part({ part: 'tls' }),
@@ -365,7 +367,13 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     secure: async (raw, isGathered) => {
       const { context, ticketless, endPointHash } = certificates.identity
       const onWay = (way: HandshakeWay) => m.handshakes.inc({ way })
-      const socket = await secureServerSocket(raw, { context, ticketless, always: isGathered, onWay })
+      const socket = await secureServerSocket(raw, {
+        context,
+        ticketless,
+        always: isGathered,
+        onWay,
+        turn: () => handshakes.enter(),
+      })
       return { socket, facts: tlsFactsOf(socket, endPointHash) }
     },
     accountId: async (account) => {

@@ -9,6 +9,12 @@ import { GatheringSocket } from './gather.ts'
  */
 const QUIET_MS: Readonly<Record<JavaTls | 'unknown', number>> = { conscrypt: 80, jsse: 5_000, unknown: 250 }
 
+/**
+ * A DataView is the one form that Node copies into memory of its own: anything else becomes a small slice of the 64 KiB pool that
+ * all buffers share, and each idle connection keeps such a pool from being freed.
+ */
+const ALPN_PROTOCOLS = new DataView(Uint8Array.of(11, ...Buffer.from('xmpp-client')).buffer)
+
 const NOTED_ERROR = 'ERR_SSL_INVALID_CERTIFICATE'
 
 /** Whether the records of a handshake were gathered, for the metric. */
@@ -24,6 +30,8 @@ export interface SecureOptions {
   /** Bytes of the handshake that were read already. */
   readonly initial?: Buffer
   readonly onWay?: (way: HandshakeWay) => void
+  /** Awaited before the handshake's own work, which takes about a millisecond and cannot be divided. */
+  readonly turn?: () => Promise<void>
 }
 
 /**
@@ -44,6 +52,7 @@ async function handshake(raw: Socket, options: SecureOptions): Promise<TLSSocket
   raw.pause()
   if (options.initial !== undefined && options.initial.length > 0) raw.unshift(options.initial)
   const java = await javaTlsBehind(raw)
+  await options.turn?.()
   const way = options.always || java !== undefined ? 'gathered' : 'direct'
   if (raw.destroyed) throw new Error('closed before the TLS handshake')
   options.onWay?.(way)
@@ -52,7 +61,7 @@ async function handshake(raw: Socket, options: SecureOptions): Promise<TLSSocket
     secureContext: way === 'gathered' ? options.ticketless : options.context,
     requestCert: true,
     rejectUnauthorized: false,
-    ALPNProtocols: ['xmpp-client'],
+    ALPNProtocols: ALPN_PROTOCOLS,
   })
   await new Promise<void>((resolve, reject) => {
     const failed = (error: Error): void => {

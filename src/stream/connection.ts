@@ -1,8 +1,10 @@
 import type { Socket } from 'node:net'
 import { type Token, Tokenizer, type TokenizerLimits } from '../xmpp/tokenizer.ts'
 
-/** Elements handled for one connection before the others get their turn. */
+/** Elements handled for one connection before the others get their turn, and how long that may take; looked at every few. */
 const TOKENS_PER_TURN = 64
+const MS_PER_TURN = 1
+const TOKENS_PER_LOOK = 8
 /** More reads than these in a turn, of so few bytes on average, are a drip: each costs as much as a stanza. */
 const DRIP_READS = 64
 const DRIP_BYTES = 16
@@ -59,6 +61,7 @@ export class Connection {
   #outBytes = 0
   #touched = false
   #spent = 0
+  #until = 0
   #reads = 0
   #readBytes = 0
   #drip: NodeJS.Timeout | undefined
@@ -227,7 +230,7 @@ export class Connection {
   #pump(): void {
     try {
       while (!this.#held && !this.#failed && !this.#gone && !this.#slow) {
-        if (this.#spent >= TOKENS_PER_TURN) {
+        if (this.#isShareSpent()) {
           this.touch()
           break
         }
@@ -246,6 +249,13 @@ export class Connection {
       return
     }
     this.#pause()
+  }
+  #isShareSpent(): boolean {
+    if (this.#spent === 0 || this.#spent % TOKENS_PER_LOOK !== 0) return false
+    if (this.#spent >= TOKENS_PER_TURN) return true
+    const now = performance.now()
+    if (this.#spent === TOKENS_PER_LOOK) this.#until = now + MS_PER_TURN
+    return now >= this.#until
   }
   #pause(): void {
     if (this.#paused || this.#failed || this.#isDetached) return
