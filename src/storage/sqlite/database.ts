@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads'
 import { StartError } from '../../util/start-error.ts'
 import type { PlannedBatch } from '../batch-plan.ts'
 import { type Database, type Param, type Row, StoreError, type Transaction } from '../sql.ts'
+import { handedOver, pack } from './packed-batch.ts'
 import type { Opened, Reply, Request, WorkerOptions } from './protocol.ts'
 
 const MAX_PENDING = 4_096
@@ -59,7 +60,7 @@ export class SqliteDatabase implements Database {
 
   /** Runs a whole batch of the log in one message and one transaction. */
   commitBatch(batch: PlannedBatch): Promise<readonly Row[]> {
-    return this.#whenFree(() => this.#ask({ kind: 'commit', batch }))
+    return this.#whenFree(() => this.#ask({ kind: 'commit', batch: pack(batch) }))
   }
 
   transaction<T>(work: (sql: Transaction) => Promise<T>): Promise<T> {
@@ -127,7 +128,11 @@ export class SqliteDatabase implements Database {
     const asked = this.#outbox.splice(0)
     if (asked.length === 0) return
     this.#sent.push(asked)
-    this.#worker.postMessage(asked.map(({ request }) => request))
+    const requests = asked.map(({ request }) => request)
+    this.#worker.postMessage(
+      requests,
+      requests.flatMap((request) => (request.kind === 'commit' ? handedOver(request.batch) : [])),
+    )
   }
 
   #onReplies(replies: readonly Reply[]): void {

@@ -1,11 +1,11 @@
-import type { PlannedBatch } from '../batch-plan.ts'
 import type { Param, Row } from '../sql.ts'
+import type { PackedBatch } from './packed-batch.ts'
 
 /** What the main thread asks the worker, one by one in the order sent. */
 export type Request =
   | { readonly kind: 'query'; readonly text: string; readonly params: readonly Param[] }
   | { readonly kind: 'script'; readonly text: string }
-  | { readonly kind: 'commit'; readonly batch: PlannedBatch }
+  | { readonly kind: 'commit'; readonly batch: PackedBatch }
   | { readonly kind: 'close' }
 
 /** What one request came to: rows (none for a script), or a fault. */

@@ -3,6 +3,7 @@ import { StartError } from '../../util/start-error.ts'
 import type { Row } from '../sql.ts'
 import { commitBatch } from './commit-batch.ts'
 import { type OpenFile, openFile } from './open-file.ts'
+import { unpack } from './packed-batch.ts'
 import type { Opened, Reply, Request, WorkerOptions } from './protocol.ts'
 import { Statements } from './statements.ts'
 
@@ -18,7 +19,7 @@ function reply(statements: Statements, file: OpenFile, request: Request): Reply 
         statements.script(request.text)
         return { rows: [] }
       case 'commit':
-        return { rows: commitBatch(statements, request.batch) }
+        return { rows: commitBatch(statements, unpack(request.batch)) }
       case 'close':
         file.close()
         return { rows: [] }
