@@ -34,6 +34,7 @@ import { withoutBlocks } from './roster/blocking.ts'
 import { Rosters } from './roster/roster.ts'
 import { Router } from './router/line.ts'
 import { PresenceStep } from './router/presence.ts'
+import { sweepLingering } from './router/sweep.ts'
 import { ConsoleSms } from './sms/console.ts'
 import { WebhookSms } from './sms/webhook.ts'
 import { measured, storeHistogram } from './storage/measured.ts'
@@ -446,6 +447,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
       .expire(Date.now() - config.inbox.open_for)
       .catch((error: unknown) => logs.root.warn({ err: error }, 'expiry failed'))
     devices.purge().catch((error: unknown) => logs.root.warn({ err: error }, 'purge failed'))
+    sweepLingering(inboxStore, registry).catch((error: unknown) => logs.root.warn({ err: error }, 'sweep failed'))
     verification.purge().catch((error: unknown) => logs.root.warn({ err: error }, 'purge failed'))
   }, HOUSEKEEPING_MS)
   housekeeping.unref()

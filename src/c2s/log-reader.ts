@@ -48,6 +48,8 @@ export class LogReader implements FollowPort {
   #device: string | undefined
   /** An entry for this session alone came while it was slow. */
   #missed = false
+  /** Of each fetch of its own entries that is under way, what was confirmed since it began. */
+  readonly #fetching = new Set<Set<number>>()
   /** What came from others while older entries are still being read from the log. */
   #later: Stanza[] | undefined
   #laterBytes = 0
@@ -58,6 +60,10 @@ export class LogReader implements FollowPort {
   }
   get position(): number {
     return this.#follower.position
+  }
+  /** See Follower. */
+  get unread(): number | undefined {
+    return this.#follower.unread
   }
   get #domain(): Domain {
     return domainOf(this.#port.account)
@@ -87,8 +93,10 @@ export class LogReader implements FollowPort {
   }
   /** The session is not available any more. */
   stop(): void {
+    const hasUnread = this.unread !== undefined && this.#follower.state !== 'following'
     this.#follower.stop()
     this.#flushLater()
+    if (hasUnread && this.#port.isConnected) this.fetchOwn()
   }
   /** The session is over: what waited is lost. */
   end(): void {
@@ -126,6 +134,15 @@ export class LogReader implements FollowPort {
     if (this.#follower.state === 'idle') return isFor && isConnected && !isStalled && message.to === jid
     return this.#follower.pushed(id, prev) && isFor
   }
+  /** An entry that this session was given ahead of its commit has got its id. */
+  had(id: number, prev: number): void {
+    this.#follower.had(id, prev)
+  }
+  /** The device has confirmed an entry. */
+  took(id: number): void {
+    this.#follower.took(id)
+    for (const fetching of this.#fetching) fetching.add(id)
+  }
   #isStalled(message: Message | undefined): boolean {
     if (!this.#port.isSlow) return false
     this.#follower.full()
@@ -146,26 +163,49 @@ export class LogReader implements FollowPort {
   }
   /** A session that does not follow the log still gets what is for it alone: here, what came while it could not be given it. */
   fetchOwn(): void {
-    this.#page(0, undefined, undefined)
-      .then(({ entries }) => {
-        if (!this.#port.isConnected || this.#follower.state !== 'idle') return
-        for (const entry of entries)
-          if (readStored(entry, this.#port.account).to === this.#port.jid) this.giveStored(entry)
-      })
+    const taken = new Set<number>()
+    this.#fetching.add(taken)
+    this.#ownAfter(0, taken)
       .catch((error: unknown) => this.#parts.log.warn({ err: error }, 'inbox could not be read'))
+      .finally(() => this.#fetching.delete(taken))
+  }
+  /** `taken`: what the device confirmed meanwhile. */
+  async #ownAfter(after: number, taken: ReadonlySet<number>): Promise<void> {
+    const { entries } = await this.#page(after, undefined, undefined)
+    for (const entry of entries) {
+      if (!this.#port.isConnected || this.#follower.state !== 'idle') return
+      if (taken.has(entry.id) || !this.#isOwn(entry)) continue
+      if (!this.giveStored(entry)) {
+        this.#missed = true
+        return
+      }
+    }
+    const last = entries.at(-1)
+    if (last !== undefined && entries.length === PAGE) await this.#ownAfter(last.id, taken)
+  }
+  #isOwn(entry: StoredEntry): boolean {
+    try {
+      return readStored(entry, this.#port.account).to === this.#port.jid
+    } catch {
+      // `giveStored` says so, to whoever follows the log.
+      return false
+    }
   }
 
   // What the follower asks for.
 
   read(after: number, since: number | undefined, reading: number): void {
-    this.#page(after, since)
-      .then((page) => this.#follower.page(reading, page.entries, page.last, page.since))
+    this.#page(after, since, this.#device)
+      .then((page) => {
+        this.#follower.page(reading, page.entries, page.last, page.since)
+        this.#begin = undefined
+      })
       .catch((error: unknown) => {
         this.#parts.log.warn({ err: error }, 'inbox could not be read')
         setTimeout(() => this.#follower.retry(reading), RETRY_READ_MS).unref()
       })
   }
-  async #page(after: number, since: number | undefined, device = this.#device): Promise<Page> {
+  async #page(after: number, since: number | undefined, device: string | undefined): Promise<Page> {
     const { account, accountId } = this.#port
     const { line, inbox } = this.#parts
     await line.settled(account, accountId)
@@ -177,9 +217,7 @@ export class LogReader implements FollowPort {
     return { ...page, since: begin }
   }
   #beginning(device: string | undefined): Promise<number | undefined> {
-    const begin = this.#begin
-    this.#begin = undefined
-    if (begin !== undefined) return begin
+    if (this.#begin !== undefined) return this.#begin
     return device === undefined
       ? Promise.resolve(undefined)
       : this.#parts.inbox.deviceCursor(this.#port.accountId, device)

@@ -19,6 +19,7 @@ export interface SessionParts {
     submit(stanza: Stanza): void
     rewind(account: BareJid, position: number): void
     turned(account: BareJid): void
+    passed(account: BareJid): void
     settled(account: BareJid, id: number): Promise<void>
   }
   /** Never rejects: the domain's where the account's cannot be known now. */

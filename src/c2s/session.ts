@@ -5,6 +5,7 @@ import type { Entry } from '../inbox/entry.ts'
 import type { FollowState } from '../inbox/follow.ts'
 import type { RegisteredSession } from '../presence/registry.ts'
 import type { LocalSession, Pushed } from '../router/local.ts'
+import { countOnWire } from '../stream/ack-queue.ts'
 import type { BoundSession } from '../stream/parts.ts'
 import { SettledPrefix } from '../stream/progress.ts'
 import type { Stream, StreamHandler } from '../stream/stream.ts'
@@ -148,8 +149,8 @@ export class ClientSession implements LocalSession, BoundSession, ReaderPort, Tu
     if (this.#isOver || entry?.takers.includes(this)) return
     if (this.#log.pushed(id, prev, message, isFor)) this.write(message, entry ?? { id, isArchived })
   }
-  entryKept({ id, prev, stanza }: Entry): void {
-    this.#log.pushed(id as number, prev, stanza as Message, false)
+  entryKept({ id, prev }: Entry): void {
+    this.#log.had(id as number, prev)
   }
   rewind(position: number): void {
     this.#log.rewind(position)
@@ -289,7 +290,7 @@ export class ClientSession implements LocalSession, BoundSession, ReaderPort, Tu
     if (settledTo === this.#told) return
     this.#told = settledTo
     if (settledTo >= this.#owed) this.#owed = -1
-    wire.send(`<a xmlns='${NS_SM}' h='${this.h % 2 ** 32}'/>`)
+    wire.send(`<a xmlns='${NS_SM}' h='${countOnWire(this.h)}'/>`)
   }
   /** Sees to it that `elapsed` is called in `ms` at the latest. */
   #watch(wire: Stream, ms: number): void {
@@ -304,6 +305,7 @@ export class ClientSession implements LocalSession, BoundSession, ReaderPort, Tu
   }
   #take({ entry }: Sent): void {
     if (entry === undefined) return
+    if (entry.id !== undefined) this.#log.took(entry.id)
     const { inbox } = this.#parts
     const lingers = !entry.isArchived && this.#turn.isStillRead()
     if (isOwn(entry)) inbox.taken(entry, lingers)
@@ -318,6 +320,9 @@ export class ClientSession implements LocalSession, BoundSession, ReaderPort, Tu
     if (state !== 'following') return
     this.#turn.lookWhatLingers()
     this.#turn.saveCursor()
+  }
+  passed(): boolean {
+    return this.#turn.passed()
   }
   drained(): void {
     if (!this.isSlow) this.#log.drained()
@@ -357,7 +362,7 @@ export class ClientSession implements LocalSession, BoundSession, ReaderPort, Tu
     wire.connection.touch()
   }
   #leave(wire: Stream): void {
-    if (this.stream !== undefined) wire.send(`<a xmlns='${NS_SM}' h='${this.h % 2 ** 32}'/>`)
+    if (this.stream !== undefined) wire.send(`<a xmlns='${NS_SM}' h='${countOnWire(this.h)}'/>`)
     wire.close()
   }
   ended(_reason: string): void {
@@ -367,7 +372,7 @@ export class ClientSession implements LocalSession, BoundSession, ReaderPort, Tu
       return
     }
     this.#turn.pause()
-    this.#untaken(this.#outbox.detach())
+    this.#untaken(this.#outbox.detach(), undefined)
     // What only memory holds of it must not wait for a device that may never come back.
     this.#parts.inbox.commitHeld(this.accountId)
     this.#parts.sessions.detached(this)
@@ -380,7 +385,7 @@ export class ClientSession implements LocalSession, BoundSession, ReaderPort, Tu
       this.#finish()
       return
     }
-    if (this.stream !== undefined) wire.send(`<a xmlns='${NS_SM}' h='${this.h % 2 ** 32}'/>`)
+    if (this.stream !== undefined) wire.send(`<a xmlns='${NS_SM}' h='${countOnWire(this.h)}'/>`)
     wire.close(new StreamError('system-shutdown', 'The server stops.'))
   }
   /** The resumption time has passed. */
@@ -405,7 +410,7 @@ export class ClientSession implements LocalSession, BoundSession, ReaderPort, Tu
     this.#isHeld = false
     this.#owed = -1
     const previd = Buffer.from(this.stream ?? []).toString('base64url')
-    tell(el('resumed', NS_SM, { previd, h: String(this.h % 2 ** 32) }))
+    tell(el('resumed', NS_SM, { previd, h: String(countOnWire(this.h)) }))
     // While it was away others were offered them.
     if (this.#turn.policy.serves === 'one') this.#outbox.dropEntries()
     this.#outbox.resend(wire)
@@ -437,7 +442,7 @@ export class ClientSession implements LocalSession, BoundSession, ReaderPort, Tu
     void this.#parts.presence.sessionEnded(this)
     this.priority = undefined
     this.#turn.end()
-    this.#untaken(this.#outbox)
+    this.#untaken(this.#outbox, this.#log.unread)
     this.#log.end()
     this.#unregister()
     this.#turn.lookWhatLingers()
@@ -458,9 +463,9 @@ export class ClientSession implements LocalSession, BoundSession, ReaderPort, Tu
       if (sessions.get(this.jid) === undefined) registry.remove(this.jid, this.node)
     })
   }
-  /** Entries that were sent and not taken are for the others, or for whoever comes next. */
-  #untaken(open: Iterable<Sent>): void {
-    let position = Number.POSITIVE_INFINITY
+  /** Entries that were sent and not taken, or are `unread`, are for the others, or for whoever comes next. */
+  #untaken(open: Iterable<Sent>, unread: number | undefined): void {
+    let position = unread === undefined ? Number.POSITIVE_INFINITY : unread + 1
     let isHeld = false
     for (const { stanza, entry } of open) {
       if (entry === undefined) {

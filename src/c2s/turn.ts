@@ -1,5 +1,5 @@
 import { isServed, POLICIES, type Policy } from '../inbox/policy.ts'
-import type { RegisteredSession } from '../presence/registry.ts'
+import { isBehind, type RegisteredSession } from '../presence/registry.ts'
 import { whenKnown } from '../util/awaitable.ts'
 import type { BareJid, FullJid } from '../xmpp/jid.ts'
 import type { LogReader } from './log-reader.ts'
@@ -120,14 +120,15 @@ export class LogTurn {
     const sessions = this.#parts.registry.of(this.#port.account)
     return sessions instanceof Promise || sessions.some((s) => s.jid !== this.#port.jid && isBehind(s))
   }
-  /** What was kept for those who had still to read it goes when all have. */
+  /** What was kept for those who had still to read it goes when all have: here, and on the nodes of the others. */
   lookWhatLingers(): void {
-    const sessions = this.#parts.registry.of(this.#port.account)
-    if (!(sessions instanceof Promise) && !sessions.some(isBehind)) this.#parts.inbox.passed(this.#port.accountId)
+    if (this.passed()) this.#parts.line.passed(this.#port.account)
   }
-}
-
-/** True when the session is to get entries and has not yet read all of the log. */
-function isBehind({ priority, flags }: RegisteredSession): boolean {
-  return priority !== undefined && priority >= 0 && !flags.has('following')
+  /** The same here alone; false when somebody has still to read. */
+  passed(): boolean {
+    const sessions = this.#parts.registry.of(this.#port.account)
+    if (sessions instanceof Promise || sessions.some(isBehind)) return false
+    this.#parts.inbox.passed(this.#port.accountId)
+    return true
+  }
 }

@@ -73,6 +73,7 @@ export class Entry {
   /** What must not overtake it, in order. */
   followers: (() => void)[] | undefined
   #safe: (() => void)[] | undefined
+  #isSafe = false
   readonly stanza: Stanza
 
   constructor(message: NewMessage, at: number, takers: Taker[]) {
@@ -89,11 +90,16 @@ export class Entry {
 
   /** Runs `then` when the entry is committed or taken; never when it is refused. */
   whenSafe(then: () => void): void {
+    if (this.#isSafe) {
+      then()
+      return
+    }
     this.#safe ??= []
     this.#safe.push(then)
   }
-  /** Called by the inbox, once. */
+  /** Called by the inbox. */
   becameSafe(): void {
+    this.#isSafe = true
     const waiting = this.#safe
     this.#safe = undefined
     for (const then of waiting ?? []) then()

@@ -33,6 +33,10 @@ export class Follower {
   /** The newest entry told while not following: reading ends only beyond it. */
   #known = 0
   #reading = 0
+  /** It was started and not stopped. */
+  #isBegun = false
+  /** Entries above the position that the session has had: ahead of their commit, or before a rewind. */
+  readonly #had = new Set<number>()
   readonly #port: FollowPort
 
   constructor(port: FollowPort) {
@@ -43,6 +47,10 @@ export class Follower {
   }
   get position(): number {
     return this.#position
+  }
+  /** Above it is what a session that ends leaves unread; undefined: it was not at the log. */
+  get unread(): number | undefined {
+    return this.#isBegun ? this.#position : undefined
   }
 
   /** idle → reading */
@@ -60,6 +68,8 @@ export class Follower {
     this.#position = 0
     this.#since = undefined
     this.#known = 0
+    this.#isBegun = false
+    this.#had.clear()
   }
   /** following → stalled: the out-queue is full. */
   full(): void {
@@ -91,6 +101,20 @@ export class Follower {
     if (id > this.#known) this.#known = id
     return false
   }
+  /** The same for an entry that the session was given ahead of its commit: it is not to come again. */
+  had(id: number, prev: number): void {
+    if (!this.#isBegun) return
+    if (this.#since !== undefined && id > this.#position && prev <= this.#position) {
+      this.#position = id
+      return
+    }
+    if (id > this.#position) this.#had.add(id)
+    this.pushed(id, prev)
+  }
+  /** The device confirmed an entry: a page that is on its way may still show it as open. */
+  took(id: number): void {
+    if (this.#state === 'reading' && id > this.#position) this.#had.add(id)
+  }
   /** The log's last entry as another source tells it: whoever is behind reads. */
   told(last: number): void {
     if (last <= this.#position) return
@@ -102,16 +126,19 @@ export class Follower {
     if (this.#state !== 'reading' || reading !== this.#reading) return
     this.#since ??= since
     for (const entry of entries) {
-      if (!this.#port.giveStored(entry)) {
+      // It got its id while the page was on its way.
+      if (entry.id <= this.#position) continue
+      if (!this.#had.delete(entry.id) && !this.#port.giveStored(entry)) {
         this.#move('stalled')
         return
       }
       // It may have been given away meanwhile, by what giving led to.
       if (reading !== this.#reading) return
-      if (entry.id > this.#position) this.#position = entry.id
+      this.#position = entry.id
     }
     const isWhole = entries.length < PAGE
     if (isWhole && last > this.#position) this.#position = last
+    for (const id of this.#had) if (id <= this.#position) this.#had.delete(id)
     if (isWhole && this.#known <= last) this.#move('following')
     else this.#read()
   }
@@ -121,6 +148,7 @@ export class Follower {
   }
 
   #read(): void {
+    this.#isBegun = true
     this.#move('reading')
     this.#port.read(this.#position, this.#since, ++this.#reading)
   }

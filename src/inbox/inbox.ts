@@ -144,7 +144,10 @@ export class Inbox implements Timed {
   passed(account: number): void {
     if (!this.#lingering.delete(account)) return
     this.flushed(account)
-      .then(() => this.#store.sweep(account))
+      .then(async () => {
+        // What was taken meanwhile somebody may have still to read.
+        if (!this.#lingering.has(account)) await this.#store.sweep(account)
+      })
       .catch(() => this.#lingering.add(account))
   }
   /** How far a device has taken the account's log; undefined: it is not known. */

@@ -24,3 +24,8 @@ export interface Registry {
   /** Removes a session if it is still this node's. */
   remove(jid: FullJid, node: string): void
 }
+
+/** True when the session is to get entries of its account's log and has not yet read all of it. */
+export function isBehind({ priority, flags }: RegisteredSession): boolean {
+  return priority !== undefined && priority >= 0 && !flags.has('following')
+}

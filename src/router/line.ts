@@ -288,10 +288,24 @@ export class Router implements Line, LinePort {
   kept(entry: Entry): void {
     this.#delivery.kept(entry)
   }
-  /** A session ended that had entries above `position` and did not take them: the others look again. */
+  /** A session ended that had entries above `position` and did not take them: the others look again, on all their nodes. */
   rewind(account: BareJid, position: number): void {
     for (const session of this.#deps.sessions.of(account)) session.rewind(position)
-    this.#relay.publish({ frame: 'rewind', account, position })
+    this.#tellNodesOf(account, { frame: 'rewind', account, position })
+  }
+  /** The account's sessions here have read all of its log; what others took for them to read may go. */
+  passed(account: BareJid): void {
+    this.#tellNodesOf(account, { frame: 'passed', account })
+  }
+  /** Tells the other nodes that have sessions of the account. */
+  #tellNodesOf(account: BareJid, frame: Frame): void {
+    const tell = (sessions: readonly RegisteredSession[]) => {
+      for (const node of new Set(sessions.map((s) => s.node)))
+        if (node !== this.#relay.node) this.#relay.send(node, frame)
+    }
+    const sessions = this.#deps.registry.of(account)
+    if (sessions instanceof Promise) void sessions.then(tell)
+    else tell(sessions)
   }
   /** Whose turn it is at the account's log may have changed (policy `exclusive`): its sessions look again, on all nodes. */
   turned(account: BareJid): void {
@@ -356,6 +370,9 @@ export class Router implements Line, LinePort {
         break
       case 'turned':
         for (const session of this.#deps.sessions.of(frame.account)) session.lookAtTurn()
+        break
+      case 'passed':
+        for (const session of this.#deps.sessions.of(frame.account)) session.passed()
         break
       case 'flush':
         this.#deps.inbox.commitHeld(frame.account)

@@ -29,6 +29,8 @@ export interface LocalSession extends Session, Taker, Sender {
   rewind(position: number): void
   /** The order of the account's resources may have changed: starts or stops its reading (policy `exclusive`). */
   lookAtTurn(): void
+  /** Sees to it that what lingers goes, if no session of the account has still to read it; false if one has. */
+  passed(): boolean
   /** Sets priority and last presence, here and in the registry; starts or stops the delivery of entries. */
   available(priority: number | undefined, presence: Presence | undefined): void
   /** Ends the session with a stream error. */

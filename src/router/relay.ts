@@ -31,6 +31,8 @@ export type Frame =
   | { readonly frame: 'rewind'; readonly account: BareJid; readonly position: number }
   /** The order of the account's resources has changed. */
   | { readonly frame: 'turned'; readonly account: BareJid }
+  /** The account's sessions have read all of its log: what lingers by what was taken on that node may go. */
+  | { readonly frame: 'passed'; readonly account: BareJid }
   /** Write down what you hold for the account (its id) and have taken from it, then answer `node` with `flushed`. */
   | { readonly frame: 'flush'; readonly node: string; readonly ask: number; readonly account: number }
   | { readonly frame: 'flushed'; readonly ask: number }

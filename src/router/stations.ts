@@ -70,11 +70,18 @@ export class StationRunner {
         const annotated = annotate(event)
         if (annotated !== event.stanza) event = { stanza: annotated, session, direction, addressed }
       }
-      for (const copy of hooks.copy) copy(event)
+      for (const copy of hooks.copy) this.#copied(copy, event)
       return event.stanza as S
     } catch (error) {
       this.#log.error({ err: error, station: 'toSession' }, 'hook failed')
       return undefined
+    }
+  }
+  #copied(copy: (event: Events['toSession']) => void, event: Events['toSession']): void {
+    try {
+      copy(event)
+    } catch (error) {
+      this.#log.error({ err: error, station: 'toSession' }, 'copy failed')
     }
   }
   /** What is kept of a message none of the account's sessions is chosen for. @throws StanzaError */

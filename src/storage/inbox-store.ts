@@ -176,6 +176,10 @@ function textsFor({ ranges, first, last, listed, isPostgres }: Dialect) {
   const inGaps = `log l cross join ${ranges('l.gaps')} cross join entry e
     where e.account_id = l.account_id and e.id between ${first} and ${last} and e.wanted = 1`
   const aboveCursor = `log l cross join entry e where e.account_id = l.account_id and e.id > l.cursor and e.wanted = 1`
+  /** Of an entry below the cursor of log `$1`. */
+  const isOpen = `exists (
+    select 1 from log l cross join ${ranges('l.gaps')}
+    where l.account_id = $1 and e.id between ${first} and ${last})`
   return {
     // Three parts: open below the cursor, open above it, and above `since` what was taken meanwhile, which lies below the cursor too.
     read: `
@@ -216,15 +220,13 @@ function textsFor({ ranges, first, last, listed, isPostgres }: Dialect) {
       ? 'select lingers from log where account_id = $1 for update'
       : 'select lingers from log where account_id = $1',
     sweep: `
-      delete from entry where account_id = $1 and id >= $2 and archived = 0 and id <= coalesce(
+      delete from entry as e where account_id = $1 and id >= $2 and archived = 0 and id <= coalesce(
         (select min(cursor) from device_cursor where account_id = $1), (select cursor from log where account_id = $1))
-      and id <= (select cursor from log where account_id = $1)
-      and not exists (
-        select 1 from log l cross join ${ranges('l.gaps')}
-        where l.account_id = $1 and entry.id between ${first} and ${last})`,
+      and id <= (select cursor from log where account_id = $1) and not ${isOpen}`,
     swept: `
       update log set lingers = (
-        select min(e.id) from entry e where e.account_id = $1 and e.id >= log.lingers and e.id <= log.cursor and e.archived = 0)
+        select min(e.id) from entry e where e.account_id = $1 and e.id >= log.lingers and e.id <= log.cursor and e.archived = 0
+          and not ${isOpen})
       where account_id = $1`,
     saveDevice: `
       insert into device_cursor as d (account_id, device, cursor, seen_at) values ($1, $2, $3, $4)

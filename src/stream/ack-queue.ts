@@ -2,31 +2,37 @@ import { el } from '../xmpp/element.ts'
 import { StreamError } from '../xmpp/stream-error.ts'
 
 const WRAP = 2 ** 32
+/** A count of stanzas as XEP-0198 §4 tells it: 2³²-1 is followed by 0. */
+export const countOnWire = (count: number): number => count % WRAP
 
 /** What was sent on a stream and not acknowledged yet, in order (XEP-0198 §4); counts wrap at 2³². */
 export class AckQueue<T> {
   #items: T[] = []
   #head = 0
-  #acked = 0
+  #acked: number
 
+  /** `acked`: where the count begins. */
+  constructor(acked = 0) {
+    this.#acked = acked
+  }
   get length(): number {
     return this.#items.length - this.#head
   }
   /** All that were ever pushed, as the peer counts them. */
   get sent(): number {
-    return (this.#acked + this.length) % WRAP
+    return countOnWire(this.#acked + this.length)
   }
   push(item: T): void {
     this.#items.push(item)
   }
   /** Calls `taken` with each item that `h` covers for the first time. @throws StreamError undefined-condition: more than was sent */
   acknowledge(h: number, taken: (item: T) => void): void {
-    const count = (h - this.#acked + WRAP) % WRAP
+    const count = countOnWire(h - this.#acked + WRAP)
     if (count > this.length) {
       const app = el('handled-count-too-high', 'urn:xmpp:sm:3', { h: String(h), 'send-count': String(this.sent) })
       throw new StreamError('undefined-condition', 'More was acknowledged than was sent.', { app })
     }
-    this.#acked = (this.#acked + count) % WRAP
+    this.#acked = countOnWire(this.#acked + count)
     for (let i = 0; i < count; i++) {
       const item = this.#items[this.#head] as T
       this.#head++

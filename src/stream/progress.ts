@@ -1,11 +1,15 @@
 /** Numbers of a stream's stanzas that are not settled yet, in order; tells how far everything is (DESIGN.md section 3). */
 export class SettledPrefix {
-  #received = 0
+  #received: number
   #open: number[] = []
   #head = 0
   #ahead: Set<number> | undefined
 
-  /** Number of the next stanza, from 1. */
+  /** `received`: where the numbers begin. */
+  constructor(received = 0) {
+    this.#received = received
+  }
+  /** Number of the next stanza, from 1; it does not wrap. */
   next(): number {
     return ++this.#received
   }

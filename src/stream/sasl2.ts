@@ -12,6 +12,7 @@ import { serialize } from '../xmpp/serialize.ts'
 import { StanzaError } from '../xmpp/stanza-error.ts'
 import { StreamError } from '../xmpp/stream-error.ts'
 import type { RawElement } from '../xmpp/tokenizer.ts'
+import { countOnWire } from './ack-queue.ts'
 import type { LoginHost } from './login-host.ts'
 import type { BoundSession } from './parts.ts'
 import { createMechanism, Guarded } from './sasl.ts'
@@ -327,7 +328,7 @@ export const disturbed = (): StreamError =>
 
 /** XEP-0198 §5: what of a lost session may be told. */
 export function notResumed(lost: number | undefined): Element {
-  const attrs: Record<string, string> = lost === undefined ? {} : { h: String(lost % 2 ** 32) }
+  const attrs: Record<string, string> = lost === undefined ? {} : { h: String(countOnWire(lost)) }
   return el('failed', NS_SM, attrs, el('item-not-found', NS_STANZA_ERRORS))
 }
 

@@ -38,6 +38,7 @@ const TESTED: Readonly<Record<string, string>> = {
   'session.per_account': 'e2e/binding.test.ts',
   'session.resume_time': 'e2e/attacks-stream-management.slow.test.ts',
   'session.unacknowledged': HERE,
+  'session.unacknowledged_bytes': HERE,
   'session.directed_presence': 'e2e/presence.test.ts',
   'roster.max_items': 'e2e/rfc6121-roster.test.ts',
   'roster.max_groups': HERE,
@@ -266,6 +267,62 @@ story(
     await juliet.isDisconnected('resource-constraint')
   },
   one({ session: { unacknowledged: 5 } }),
+)
+
+story(
+  'session.unacknowledged_bytes: messages beyond them wait in the log until there is room',
+  async (tell) => {
+    const romeo = await tell.client('romeo', 'r')
+    const juliet = await tell.client('juliet', 'j', { manualAcks: true })
+    await juliet.enablesAcks()
+    await juliet.isAvailable()
+    juliet.acks()
+    await romeo.enablesAcks()
+    const body = 'm'.repeat(3_000)
+    for (let i = 0; i < 12; i++)
+      await romeo.sends(`<message to='${juliet.bare}' type='chat' id='${i}'><body>${body}</body></message>`)
+    await romeo.isAcknowledged()
+    juliet.connection.write(`<iq type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>`)
+    const got: string[] = []
+    while (got.at(-1) !== 'p') {
+      const e = await juliet.receivesAny()
+      if (e.ns !== NS_SM) got.push(e.attrs.id ?? '')
+    }
+    assert.ok(got.length <= 1 + 4, got.join(' '))
+    got.pop()
+    while (got.length < 12) {
+      juliet.acks()
+      const e = await juliet.receivesAny()
+      if (e.ns !== NS_SM) got.push(e.attrs.id ?? '')
+    }
+    assert.deepEqual(
+      got.map(Number),
+      Array.from({ length: 12 }, (_, i) => i),
+    )
+    await juliet.receivesNothing()
+  },
+  one({ session: { unacknowledged_bytes: '10KiB' } }),
+)
+
+story(
+  'session.unacknowledged_bytes: a client that confirms nothing of what it is sent is ended at twice that',
+  async (tell) => {
+    const romeo = await tell.client('romeo', 'r')
+    const juliet = await tell.client('juliet', 'j', { manualAcks: true })
+    await juliet.enablesAcks()
+    const request = (i: number) => `<iq type='get' id='q${i}' to='${juliet.jid}'><a xmlns='${'x'.repeat(3_000)}'/></iq>`
+    for (let i = 0; i < 6; i++) await romeo.sends(request(i))
+    const heard: string[] = []
+    while (heard.length < 6) {
+      const e = await juliet.receivesAny()
+      if (e.ns !== NS_SM) heard.push(e.attrs.id ?? '')
+    }
+    assert.ok(!juliet.connection.ended, 'up to it nobody is ended')
+    await romeo.sends(request(6))
+    await juliet.isDisconnected('resource-constraint')
+    assert.equal((await pings(romeo)).attrs.type, 'result')
+  },
+  one({ session: { unacknowledged_bytes: '10KiB' } }),
 )
 
 story(

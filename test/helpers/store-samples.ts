@@ -1,5 +1,5 @@
 import type { Account, ScramSecrets } from '../../src/account/store.ts'
-import type { Batch, InboxStore, NewEntry, Takes } from '../../src/inbox/store.ts'
+import type { Batch, InboxStore, NewEntry, Placed, Takes } from '../../src/inbox/store.ts'
 import type { Stores } from '../../src/storage/open.ts'
 import type { BareJid, Domain } from '../../src/xmpp/jid.ts'
 
@@ -35,6 +35,7 @@ export const entry = (account: number, body: string, other: Partial<NewEntry> = 
   wanted: true,
   peer: 'peer@example.org/phone',
   payload: bytes(body),
+  messageId: undefined,
   at: 1_700_000_000_000,
   stream: undefined,
   number: 0,
@@ -47,8 +48,16 @@ export const batch = (entries: readonly NewEntry[], takes: readonly Takes[] = []
   takes,
 })
 
+export const idsOf = (places: readonly Placed[]): number[] => places.map(({ id }) => id)
+/** Takes of one account, which do not linger unless said otherwise. */
+export const takesOf = (account: number, ids: readonly (number | undefined)[], lingers = false): Takes => ({
+  account,
+  ids: ids.map((id) => id ?? 0),
+  lingers,
+})
+
 /** Bodies and ids of what is open, in order. */
 export async function openOf(inbox: InboxStore, account: number): Promise<readonly (readonly [number, string])[]> {
-  const { entries } = await inbox.open(account, 0, 10_000)
+  const { entries } = await inbox.read(account, 0, undefined, 10_000)
   return entries.map(({ id, payload }) => [id, text(payload)])
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { InboxStore } from '../../src/inbox/store.ts'
 import type { Stores } from '../../src/storage/open.ts'
-import { batch, createAccount, entry, openOf } from '../helpers/store-samples.ts'
+import { batch, createAccount, entry, idsOf, openOf, takesOf } from '../helpers/store-samples.ts'
 import { type TestStores, withStores } from '../helpers/test-database.ts'
 
 /** A small generator with a seed of its own (mulberry32): the same batches in each run. */
@@ -31,14 +31,16 @@ withStores('batches that overlap neither lock each other out nor hide an entry f
   const accounts = await accountsOf(stores, 6)
   const given = new Map<number, number[]>(accounts.map((account) => [account, []]))
   const seen = new Map<number, number[]>(accounts.map((account) => [account, []]))
+  /** Of each entry the one before it, as its commit told. */
+  const before = new Map<number, Map<number, number>>(accounts.map((account) => [account, new Map()]))
   let working = true
 
   const read = async (inbox: InboxStore, account: number) => {
     const ids = seen.get(account) ?? []
     for (let last = false; ; ) {
-      const { entries, head } = await inbox.open(account, ids.at(-1) ?? 0, 7)
+      const { entries, last: newest } = await inbox.read(account, ids.at(-1) ?? 0, undefined, 7)
       ids.push(...entries.map(({ id }) => id))
-      assert.ok((ids.at(-1) ?? 0) <= head)
+      assert.ok((ids.at(-1) ?? 0) <= newest)
       if (last && entries.length === 0) return
       last = !working
     }
@@ -49,8 +51,10 @@ withStores('batches that overlap neither lock each other out nor hide an entry f
     const pick = random(committer)
     for (let i = 0; i < 60; i++) {
       const entries = Array.from({ length: 12 }, (_, n) => entry(accounts[pick(6)] ?? 0, `${committer}.${i}.${n}`))
-      const ids = await inbox.commit(batch(entries))
-      for (const [n, { account }] of entries.entries()) given.get(account)?.push(ids[n] ?? 0)
+      const places = await inbox.commit(batch(entries))
+      for (const [n, { account }] of entries.entries()) given.get(account)?.push(places[n]?.id ?? 0)
+      for (const [n, { account }] of entries.entries())
+        before.get(account)?.set(places[n]?.id ?? 0, places[n]?.prev ?? -1)
     }
   })
   working = false
@@ -63,6 +67,12 @@ withStores('batches that overlap neither lock each other out nor hide an entry f
       seen.get(account),
       ids.toSorted((a, b) => a - b),
       'who reads on from the last id misses nothing',
+    )
+    const inOrder = ids.toSorted((a, b) => a - b)
+    assert.deepEqual(
+      inOrder.map((id) => before.get(account)?.get(id)),
+      [0, ...inOrder.slice(0, -1)],
+      'each tells the one before it, whoever committed that',
     )
   }
 })
@@ -82,9 +92,9 @@ withStores(
         const takes = accounts.map((account) => {
           const known = mine.get(account) ?? []
           const ids = Array.from({ length: Math.min(known.length, pick(4)) }, () => known.splice(pick(known.length), 1))
-          return { account, ids: ids.flat() }
+          return takesOf(account, ids.flat())
         })
-        const ids = await inbox.commit(batch(entries, takes))
+        const ids = idsOf(await inbox.commit(batch(entries, takes)))
         for (const [n, { account }] of entries.entries()) mine.get(account)?.push(ids[n] ?? 0)
       }
       for (const [account, ids] of mine) untaken.get(account)?.push(...ids)

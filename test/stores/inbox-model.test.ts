@@ -1,91 +1,200 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import type { Batch, NewEntry } from '../../src/inbox/store.ts'
+import type { Batch, Placed } from '../../src/inbox/store.ts'
 import type { Stores } from '../../src/storage/open.ts'
-import { batch, createAccount, entry, openOf } from '../helpers/store-samples.ts'
+import { batch, createAccount, entry, openOf, takesOf } from '../helpers/store-samples.ts'
 import { withStores } from '../helpers/test-database.ts'
 
 const ACCOUNTS = 3
 /** Enough to meet every kind of gap; the seed is told when a run fails. */
 const RUNS = 25
+const KEEP = 2
 
 interface Kept {
   readonly id: number
   readonly body: string
   readonly archived: boolean
+  readonly wanted: boolean
   open: boolean
+  /** It is in the table. */
+  there: boolean
+}
+interface Log {
+  entries: Kept[]
+  /** Cursors of the known devices, the one seen last at the end. */
+  devices: [name: string, cursor: number][]
+  /** Nothing was taken since it was swept. */
+  isSwept: boolean
 }
 /** The log as its interface says it, without cursor or gaps. */
-type Model = ReadonlyMap<number, { head: number; entries: Kept[] }>
+type Model = ReadonlyMap<number, Log>
 
-/** Indices, not ids: `take` counts back from the newest entry of the account; beyond the oldest it names an id never given. */
-interface Step {
-  readonly entries: readonly { readonly who: number; readonly archived: boolean; readonly wanted: boolean }[]
-  readonly takes: readonly { readonly who: number; readonly take: readonly number[] }[]
-  readonly again: boolean
-}
+/** Indices, not ids: `take` and `cursor` count back from the newest entry of the account; beyond the oldest they name an id never given. */
+type Step =
+  | {
+      readonly do: 'commit'
+      readonly entries: readonly { readonly who: number; readonly archived: boolean; readonly wanted: boolean }[]
+      readonly takes: readonly { readonly who: number; readonly take: readonly number[]; readonly lingers: boolean }[]
+      readonly again: boolean
+    }
+  | { readonly do: 'sweep'; readonly who: number }
+  | { readonly do: 'device'; readonly who: number; readonly device: string; readonly cursor: number }
 const who = fc.nat(ACCOUNTS - 1)
-const step: fc.Arbitrary<Step> = fc.record({
+const back = fc.nat(9)
+const commit: fc.Arbitrary<Step> = fc.record({
+  do: fc.constant('commit' as const),
   entries: fc.array(fc.record({ who, archived: fc.boolean(), wanted: fc.boolean() }), { maxLength: 6 }),
-  takes: fc.array(fc.record({ who, take: fc.array(fc.nat(9), { maxLength: 5 }) }), { maxLength: 3 }),
+  takes: fc.array(fc.record({ who, take: fc.array(back, { maxLength: 5 }), lingers: fc.boolean() }), { maxLength: 3 }),
   again: fc.boolean(),
 })
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { arbitrary: commit, weight: 4 },
+  { arbitrary: fc.record({ do: fc.constant('sweep' as const), who }), weight: 2 },
+  {
+    arbitrary: fc.record({
+      do: fc.constant('device' as const),
+      who,
+      device: fc.constantFrom('phone', 'laptop', 'tablet'),
+      cursor: back,
+    }),
+    weight: 1,
+  },
+)
 
-withStores('takes, cursor and gaps do what the interface says', async (stores) => {
-  let run = 0
-  const property = fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 12 }), async (steps) => {
-    run++
-    const accounts: number[] = []
-    for (let i = 0; i < ACCOUNTS; i++) accounts.push((await createAccount(stores, `a${i}.${run}@example.org`)).id)
-    const model: Model = new Map(accounts.map((account) => [account, { head: 0, entries: [] }]))
-    for (const [i, one] of steps.entries()) {
-      const next = batchOf(model, accounts, one, `${i}`)
-      const ids = await stores.inbox.commit(next)
-      if (one.again) assert.deepEqual(await stores.inbox.commit(next), ids)
-      follow(model, next, ids)
-      for (const account of accounts) await compare(stores, model, account)
-    }
-  })
-  await fc.assert(property, { numRuns: RUNS })
-})
+let now = 1_800_000_000_000
+withStores(
+  'takes, cursor and gaps, what lingers and what devices need do what the interface says',
+  async (stores) => {
+    let run = 0
+    const property = fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 14 }), async (steps) => {
+      run++
+      const accounts: number[] = []
+      for (let i = 0; i < ACCOUNTS; i++) accounts.push((await createAccount(stores, `a${i}.${run}@example.org`)).id)
+      const model: Model = new Map(accounts.map((account) => [account, { entries: [], devices: [], isSwept: true }]))
+      for (const [i, one] of steps.entries()) {
+        now++
+        await take(stores, model, accounts, one, `${i}`)
+        for (const account of accounts) await compare(stores, model, account)
+      }
+    })
+    await fc.assert(property, { numRuns: RUNS })
+  },
+  { now: () => now },
+)
 
-function batchOf(model: Model, accounts: readonly number[], { entries, takes }: Step, name: string): Batch {
+async function take(
+  { inbox }: Stores,
+  model: Model,
+  accounts: readonly number[],
+  one: Step,
+  name: string,
+): Promise<void> {
+  if (one.do === 'commit') {
+    const next = batchOf(model, accounts, one, name)
+    const places = await inbox.commit(next)
+    if (one.again) assert.deepEqual(await inbox.commit(next), next.entries.length === 0 ? [] : places)
+    follow(model, next, places)
+    return
+  }
+  const account = accounts[one.who] ?? 0
+  const log = logOf(model, account)
+  if (one.do === 'sweep') {
+    await inbox.sweep(account)
+    const needed = Math.min(...log.devices.map(([, cursor]) => cursor))
+    for (const kept of log.entries) if (!kept.open && !kept.archived && kept.id <= needed) kept.there = false
+    log.isSwept = true
+    return
+  }
+  const cursor = log.entries.at(-1 - one.cursor)?.id ?? one.cursor
+  await inbox.saveDevices([{ account, device: one.device, cursor }], KEEP)
+  const before = log.devices.find(([device]) => device === one.device)?.[1] ?? 0
+  log.devices = log.devices.filter(([device]) => device !== one.device)
+  log.devices.push([one.device, Math.max(before, cursor)])
+  log.devices = log.devices.slice(-KEEP)
+}
+
+function batchOf(
+  model: Model,
+  accounts: readonly number[],
+  { entries, takes }: Step & { readonly do: 'commit' },
+  name: string,
+): Batch {
   const account = (index: number) => accounts[index] ?? 0
   return batch(
     entries.map(({ who, archived, wanted }, i) => entry(account(who), `${name}.${i}`, { archived, wanted })),
-    takes.map(({ who, take }) => {
-      const known = model.get(account(who))?.entries ?? []
-      return { account: account(who), ids: take.map((back) => known.at(-1 - back)?.id ?? back) }
+    takes.map(({ who, take, lingers }) => {
+      const known = logOf(model, account(who)).entries
+      return takesOf(
+        account(who),
+        take.map((back) => known.at(-1 - back)?.id ?? back),
+        lingers,
+      )
     }),
   )
 }
-
-function follow(model: Model, { entries, takes }: Batch, ids: readonly number[]): void {
-  for (const { account, ids: taken } of takes) {
-    for (const kept of model.get(account)?.entries ?? []) if (taken.includes(kept.id)) kept.open = false
-  }
-  for (const [i, one] of entries.entries()) add(model, one, ids[i] ?? 0)
-}
-
-function add(model: Model, { account, archived, wanted, payload }: NewEntry, id: number): void {
+const logOf = (model: Model, account: number): Log => {
   const log = model.get(account)
-  assert.ok(log !== undefined && id > log.head, 'ids rise')
-  log.head = id
-  log.entries.push({ id, body: new TextDecoder().decode(payload), archived, open: wanted })
+  assert.ok(log)
+  return log
 }
+
+function follow(model: Model, { entries, takes }: Batch, places: readonly Placed[]): void {
+  // All takes of one account in one batch linger when one of them does.
+  const lingering = new Set(takes.filter(({ lingers }) => lingers).map(({ account }) => account))
+  for (const { account, ids: taken } of takes) {
+    logOf(model, account).isSwept = false
+    for (const kept of logOf(model, account).entries) {
+      if (!taken.includes(kept.id)) continue
+      kept.open = false
+      if (!lingering.has(account) && !kept.archived) kept.there = false
+    }
+  }
+  for (const [i, { account, archived, wanted, payload }] of entries.entries()) {
+    const log = logOf(model, account)
+    const { id, prev } = places[i] ?? { id: 0, prev: -1 }
+    assert.ok(id > (log.entries.at(-1)?.id ?? 0), 'ids rise')
+    assert.equal(prev, lastOf(log), 'each tells the wanted one before it')
+    const body = new TextDecoder().decode(payload)
+    log.entries.push({ id, body, archived, wanted, open: wanted, there: archived || wanted })
+  }
+}
+const lastOf = (log: Log): number => log.entries.findLast(({ wanted }) => wanted)?.id ?? 0
 
 async function compare({ inbox, database }: Stores, model: Model, account: number): Promise<void> {
-  const log = model.get(account) ?? { head: 0, entries: [] }
+  const log = logOf(model, account)
   const open = log.entries.filter((kept) => kept.open)
   assert.deepEqual(
     await openOf(inbox, account),
     open.map(({ id, body }) => [id, body]),
   )
   assert.equal((await inbox.waiting(account)).entries, open.length)
-  assert.equal((await inbox.heads([account])).get(account) ?? 0, log.head)
+  assert.equal((await inbox.lasts([account])).get(account) ?? 0, lastOf(log))
   const rows = await database.query<{ id: number }>('select id from entry where account_id = $1 order by id', [account])
   assert.deepEqual(
     rows.map((row) => row.id),
-    log.entries.filter((kept) => kept.archived || kept.open).map(({ id }) => id),
+    log.entries.filter((kept) => kept.there).map(({ id }) => id),
   )
+  for (const [device, cursor] of log.devices) assert.equal(await inbox.deviceCursor(account, device), cursor)
+  const devices = await database.query('select device from device_cursor where account_id = $1', [account])
+  assert.equal(devices.length, log.devices.length)
+  const isLingering = log.entries.some((kept) => kept.there && kept.wanted && !kept.open && !kept.archived)
+  const listed = await inbox.lingering(account - 1, 1)
+  if (isLingering) assert.equal(listed[0]?.account, account, 'what lingers is found')
+  else if (log.isSwept) assert.notEqual(listed[0]?.account, account, 'who was swept clean is not looked at again')
+  // Everywhere, for a few: whoever reads gets what is open up to `since`, and all that is there above it.
+  const places = [0, ...log.entries.map(({ id }) => id)]
+  for (const after of places.slice(-3))
+    for (const since of places.slice(-4))
+      for (const limit of [2, 100]) {
+        const expected = log.entries.filter(
+          ({ id, open, wanted, there }) => id > after && wanted && there && (open || id > since),
+        )
+        const read = await inbox.read(account, after, since, limit)
+        assert.deepEqual(
+          read.entries.map(({ id }) => id),
+          expected.slice(0, limit).map(({ id }) => id),
+          `after ${after} since ${since}`,
+        )
+        assert.equal(read.last, lastOf(log))
+      }
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
+import type { InboxStore } from '../../src/inbox/store.ts'
 import { StoreError } from '../../src/storage/sql.ts'
-import { batch, bytes, createAccount, entry, openOf, text } from '../helpers/store-samples.ts'
+import { batch, bytes, createAccount, entry, idsOf, openOf, takesOf, text } from '../helpers/store-samples.ts'
 import { withStores } from '../helpers/test-database.ts'
 
 const NOW = 1_800_000_000_000
@@ -15,13 +16,13 @@ withStores(
     const alice = (await createAccount(stores, 'alice@example.org')).id
     const bob = (await createAccount(stores, 'bob@example.org')).id
     const first = await inbox.commit(batch([entry(bob, 'b1'), entry(alice, 'a1'), entry(bob, 'b2')]))
-    assert.deepEqual(first, [NOW * 1000, NOW * 1000, NOW * 1000 + 1])
-    assert.deepEqual(await inbox.commit(batch([entry(bob, 'b3')])), [NOW * 1000 + 2])
-    assert.deepEqual([...(await inbox.heads([alice, bob, 99]))].toSorted(), [
+    assert.deepEqual(idsOf(first), [NOW * 1000, NOW * 1000, NOW * 1000 + 1])
+    assert.deepEqual(idsOf(await inbox.commit(batch([entry(bob, 'b3')]))), [NOW * 1000 + 2])
+    assert.deepEqual([...(await inbox.lasts([alice, bob, 99]))].toSorted(), [
       [alice, NOW * 1000],
       [bob, NOW * 1000 + 2],
     ])
-    assert.deepEqual(await inbox.heads([]), new Map())
+    assert.deepEqual(await inbox.lasts([]), new Map())
   },
   { now: at },
 )
@@ -31,34 +32,35 @@ withStores('an entry comes back as it was written', async (stores) => {
   const payload = Uint8Array.from({ length: 256 }, (_, i) => i)
   const peer = `a"b\\c{d},e'@example.org/${'é'.repeat(100)}`
   const written = entry(id, '', { payload, peer, archived: true, at: 12_345 })
-  const ids = await stores.inbox.commit(batch([entry(id, ''), written]))
-  const { entries, head } = await stores.inbox.open(id, ids[0] ?? 0, 10)
-  const { stream: _, number: __, floor: ___, ...kept } = written
+  const ids = idsOf(await stores.inbox.commit(batch([entry(id, ''), written])))
+  const { entries, last } = await stores.inbox.read(id, ids[0] ?? 0, undefined, 10)
+  const { messageId: _, stream: __, number: ___, floor: ____, ...kept } = written
   assert.deepEqual(entries, [{ ...kept, id: ids[1] }])
-  assert.equal(head, ids[1])
+  assert.equal(last, ids[1])
 })
 
 withStores('what is open comes in order, a page at a time', async (stores) => {
   const { inbox } = stores
   const { id } = await createAccount(stores, 'alice@example.org')
-  assert.deepEqual(await inbox.open(id, 0, 10), { entries: [], head: 0 })
-  const ids = await inbox.commit(batch(['1', '2', '3', '4', '5'].map((body) => entry(id, body))))
-  const page = async (after: number) => (await inbox.open(id, after, 2)).entries.map(({ payload }) => text(payload))
+  assert.deepEqual(await inbox.read(id, 0, undefined, 10), { entries: [], last: 0 })
+  const ids = idsOf(await inbox.commit(batch(['1', '2', '3', '4', '5'].map((body) => entry(id, body)))))
+  const page = async (after: number) =>
+    (await inbox.read(id, after, undefined, 2)).entries.map(({ payload }) => text(payload))
   assert.deepEqual(await page(0), ['1', '2'])
   assert.deepEqual(await page(ids[1] ?? 0), ['3', '4'])
-  await inbox.commit(batch([], [{ account: id, ids: [ids[1] ?? 0, ids[3] ?? 0] }]))
+  await inbox.commit(batch([], [takesOf(id, [ids[1], ids[3]])]))
   assert.deepEqual(await page(0), ['1', '3'])
   assert.deepEqual(await page(ids[2] ?? 0), ['5'])
-  assert.equal((await inbox.open(id, ids[4] ?? 0, 2)).head, ids[4])
+  assert.equal((await inbox.read(id, ids[4] ?? 0, undefined, 2)).last, ids[4])
 })
 
-withStores('a batch committed before gives the same ids and changes nothing', async (stores) => {
+withStores('a batch committed before gives the same places and changes nothing', async (stores) => {
   const { inbox } = stores
   const { id } = await createAccount(stores, 'alice@example.org')
   const once = batch([entry(id, '1'), entry(id, 'not kept', { wanted: false }), entry(id, '2')])
-  const ids = await inbox.commit(once)
+  const places = await inbox.commit(once)
   await inbox.commit(batch([entry(id, '3')]))
-  assert.deepEqual(await inbox.commit(once), ids)
+  assert.deepEqual(await inbox.commit(once), places)
   assert.equal((await inbox.waiting(id)).entries, 3)
   const other = await stores.second()
   const twice = batch([entry(id, '4')])
@@ -72,19 +74,21 @@ withStores(
   async (stores) => {
     const { inbox, database } = stores
     const { id } = await createAccount(stores, 'alice@example.org')
-    const ids = await inbox.commit(
-      batch([
-        entry(id, 'sent', { direction: 'sent', wanted: false, archived: true }),
-        entry(id, 'gone', { archived: false }),
-        entry(id, 'kept', { archived: true }),
-        entry(id, 'never', { archived: false, wanted: false }),
-      ]),
+    const ids = idsOf(
+      await inbox.commit(
+        batch([
+          entry(id, 'sent', { direction: 'sent', wanted: false, archived: true }),
+          entry(id, 'gone', { archived: false }),
+          entry(id, 'kept', { archived: true }),
+          entry(id, 'never', { archived: false, wanted: false }),
+        ]),
+      ),
     )
     assert.deepEqual(await openOf(inbox, id), [
       [ids[1], 'gone'],
       [ids[2], 'kept'],
     ])
-    await inbox.commit(batch([], [{ account: id, ids: ids.slice(1, 3) }]))
+    await inbox.commit(batch([], [takesOf(id, ids.slice(1, 3))]))
     assert.deepEqual(await openOf(inbox, id), [])
     const rows = await database.query<{ id: number }>('select id from entry order by id')
     assert.deepEqual(
@@ -97,9 +101,9 @@ withStores(
 withStores('the quota counts what is open', async (stores) => {
   const { inbox } = stores
   const { id } = await createAccount(stores, 'alice@example.org')
-  const ids = await inbox.commit(batch(['1', '22', '333'].map((body) => entry(id, body, { archived: true }))))
+  const ids = idsOf(await inbox.commit(batch(['1', '22', '333'].map((body) => entry(id, body, { archived: true })))))
   assert.deepEqual(await inbox.waiting(id), { entries: 3, bytes: 6 })
-  await inbox.commit(batch([], [{ account: id, ids: [ids[1] ?? 0] }]))
+  await inbox.commit(batch([], [takesOf(id, [ids[1]])]))
   assert.deepEqual(await inbox.waiting(id), { entries: 2, bytes: 4 })
   assert.deepEqual(await inbox.waiting(id + 1), { entries: 0, bytes: 0 })
 })
@@ -107,13 +111,13 @@ withStores('the quota counts what is open', async (stores) => {
 withStores('takes of what does not exist take nothing', async (stores) => {
   const { inbox } = stores
   const { id } = await createAccount(stores, 'alice@example.org')
-  await inbox.commit(batch([], [{ account: id, ids: [1, 2] }]))
-  await inbox.commit(batch([], [{ account: id + 1, ids: [1] }]))
-  assert.deepEqual(await inbox.heads([id]), new Map())
+  await inbox.commit(batch([], [takesOf(id, [1, 2])]))
+  await inbox.commit(batch([], [takesOf(id + 1, [1], true)]))
+  assert.deepEqual(await inbox.lasts([id]), new Map())
   const far = Number.MAX_SAFE_INTEGER - 1
-  await inbox.commit(batch([entry(id, '1')], [{ account: id, ids: [far] }]))
-  await inbox.commit(batch([entry(id, '2')], [{ account: id, ids: [far, 5] }]))
-  await inbox.commit(batch([entry(id, '3')], [{ account: id, ids: [] }]))
+  await inbox.commit(batch([entry(id, '1')], [takesOf(id, [far])]))
+  await inbox.commit(batch([entry(id, '2')], [takesOf(id, [far, 5], true)]))
+  await inbox.commit(batch([entry(id, '3')], [takesOf(id, [])]))
   assert.deepEqual(
     (await openOf(inbox, id)).map(([, body]) => body),
     ['1', '2', '3'],
@@ -132,7 +136,7 @@ withStores(
       inbox.commit(batch([entry(id, 'good'), entry(id, 'bad', { peer: 'x'.repeat(3072) })])),
       refused,
     )
-    assert.deepEqual(await inbox.open(id, 0, 10), { entries: [], head: 0 })
+    assert.deepEqual(await inbox.read(id, 0, undefined, 10), { entries: [], last: 0 })
     const [rows] = await stores.database.query<{ rows: number }>('select count(*) as rows from batch')
     assert.equal(rows?.rows, 0)
   },
@@ -153,7 +157,7 @@ withStores('a stream is settled as far as its numbers follow each other', async 
   await inbox.commit(batch([sent(9, 4)]))
   assert.equal(await inbox.lastSettled(stream), 5)
   const taken = (await openOf(inbox, id)).map(([one]) => one)
-  await inbox.commit(batch([], [{ account: id, ids: taken }]))
+  await inbox.commit(batch([], [takesOf(id, taken)]))
   assert.equal(await inbox.lastSettled(stream), 5, 'also when all was taken')
   assert.equal(await inbox.lastSettled(bytes('another stream!!')), undefined)
 })
@@ -170,16 +174,18 @@ withStores('what waited too long expires; the archive keeps it', async (stores) 
   const { inbox } = stores
   const alice = (await createAccount(stores, 'alice@example.org')).id
   const bob = (await createAccount(stores, 'bob@example.org')).id
-  const ids = await inbox.commit(
-    batch([
-      entry(alice, 'old', { at: 1 }),
-      entry(alice, 'old, archived', { at: 2, archived: true }),
-      entry(alice, 'old, taken', { at: 3, archived: true }),
-      entry(alice, 'new', { at: 10 }),
-      entry(bob, 'old', { at: 4 }),
-    ]),
+  const ids = idsOf(
+    await inbox.commit(
+      batch([
+        entry(alice, 'old', { at: 1 }),
+        entry(alice, 'old, archived', { at: 2, archived: true }),
+        entry(alice, 'old, taken', { at: 3, archived: true }),
+        entry(alice, 'new', { at: 10 }),
+        entry(bob, 'old', { at: 4 }),
+      ]),
+    ),
   )
-  await inbox.commit(batch([], [{ account: alice, ids: [ids[2] ?? 0] }]))
+  await inbox.commit(batch([], [takesOf(alice, [ids[2]])]))
   assert.equal(await inbox.expire(10), 3)
   assert.equal(await inbox.expire(10), 0)
   assert.deepEqual(await openOf(inbox, alice), [[ids[3], 'new']])
@@ -214,3 +220,213 @@ withStores(
   },
   { now: () => clock.now },
 )
+
+const wanted = { archived: true }
+const unwanted = { direction: 'sent', wanted: false, archived: true } as const
+
+withStores(
+  'each entry tells the wanted one before it: within a batch, over batches, past those nobody wants',
+  async (stores) => {
+    const { inbox } = stores
+    const alice = (await createAccount(stores, 'alice@example.org')).id
+    const bob = (await createAccount(stores, 'bob@example.org')).id
+    const base = NOW * 1000
+    const at = (id: number, prev: number) => ({ id: base + id, prev: prev < 0 ? 0 : base + prev })
+    // A new log that begins with what nobody wants: there is nothing before its first wanted entry.
+    const first = batch([entry(alice, '0', unwanted), entry(bob, '0'), entry(alice, '1', wanted), entry(alice, '2')])
+    assert.deepEqual(await inbox.commit(first), [at(0, -1), at(0, -1), at(1, -1), at(2, 1)])
+    const second = batch([entry(alice, '3', unwanted), entry(alice, '4', unwanted), entry(bob, '1')])
+    assert.deepEqual(await inbox.commit(second), [at(3, 2), at(4, 2), at(1, 0)])
+    assert.equal((await inbox.lasts([alice])).get(alice), base + 2, 'the last is the last wanted one')
+    assert.equal((await inbox.read(alice, base + 2, undefined, 10)).last, base + 2)
+    const third = batch(
+      [entry(alice, '5'), entry(alice, '6', unwanted), entry(alice, '7')],
+      [takesOf(alice, [base + 2])],
+    )
+    assert.deepEqual(await inbox.commit(third), [at(5, 2), at(6, 5), at(7, 5)])
+    // Again, later and in any order: what came after changes nothing.
+    await inbox.commit(batch([entry(alice, '8')]))
+    await inbox.commit(batch([], [takesOf(alice, [base + 5, base + 7], true)]))
+    for (let i = 0; i < 2; i++) {
+      assert.deepEqual(await inbox.commit(third), [at(5, 2), at(6, 5), at(7, 5)])
+      assert.deepEqual(await inbox.commit(first), [at(0, -1), at(0, -1), at(1, -1), at(2, 1)])
+      assert.deepEqual(await inbox.commit(second), [at(3, 2), at(4, 2), at(1, 0)])
+    }
+    assert.deepEqual(await inbox.commit(batch([entry(alice, '9')])), [at(9, 8)], 'what is taken was there all the same')
+  },
+  { now: at },
+)
+
+/** Ids that a reader finds, as their distance from the log's first. */
+const found = async (inbox: InboxStore, account: number, ids: readonly number[], after: number, since: number) => {
+  const { entries } = await inbox.read(account, after < 0 ? 0 : (ids[after] ?? 0), since < 0 ? 0 : ids[since], 100)
+  return entries.map(({ id }) => ids.indexOf(id))
+}
+
+withStores(
+  'a reader gets what is open up to `since`, and above it also what others took, while it is there',
+  async (stores) => {
+    const { inbox } = stores
+    const { id } = await createAccount(stores, 'alice@example.org')
+    const ids = idsOf(
+      await inbox.commit(
+        batch([
+          entry(id, '0'),
+          entry(id, '1', wanted),
+          entry(id, '2'),
+          entry(id, '3', unwanted),
+          entry(id, '4'),
+          entry(id, '5', wanted),
+          entry(id, '6'),
+        ]),
+      ),
+    )
+    await inbox.commit(batch([], [takesOf(id, [ids[1], ids[2]], true)]))
+    await inbox.commit(batch([], [takesOf(id, [ids[4], ids[5]])]))
+    assert.deepEqual(await found(inbox, id, ids, -1, -1), [0, 1, 2, 5, 6], 'the archived one and the lingering one')
+    assert.deepEqual(await found(inbox, id, ids, -1, 1), [0, 2, 5, 6])
+    assert.deepEqual(await found(inbox, id, ids, -1, 2), [0, 5, 6])
+    assert.deepEqual(await found(inbox, id, ids, -1, 6), [0, 6])
+    assert.deepEqual(await found(inbox, id, ids, 1, -1), [2, 5, 6])
+    assert.deepEqual(await found(inbox, id, ids, 5, 0), [6])
+    assert.deepEqual((await inbox.read(id, 0, undefined, 100)).entries.length, 2, 'without since: what is open')
+    assert.deepEqual(
+      (await inbox.read(id, 0, 0, 3)).entries.map((e) => ids.indexOf(e.id)),
+      [0, 1, 2],
+      'a page takes the oldest, wherever they come from',
+    )
+    assert.deepEqual(await inbox.read(id, Number.MAX_SAFE_INTEGER, undefined, 100), { entries: [], last: ids[6] })
+    await inbox.sweep(id)
+    assert.deepEqual(await found(inbox, id, ids, -1, -1), [0, 1, 5, 6])
+  },
+)
+
+withStores('what lingers goes with a sweep, and only that', async (stores) => {
+  const { inbox, database } = stores
+  const { id } = await createAccount(stores, 'alice@example.org')
+  const other = (await createAccount(stores, 'bob@example.org')).id
+  const rows = async (account: number) =>
+    (
+      await database.query<{ body: Uint8Array }>(
+        'select payload as body from entry where account_id = $1 order by id',
+        [account],
+      )
+    )
+      .map(({ body }) => text(body))
+      .join('')
+  const ids = idsOf(
+    await inbox.commit(
+      batch(['a', 'B', 'c', 'D', 'e', 'f'].map((b) => entry(id, b, { archived: b === b.toUpperCase() }))),
+    ),
+  )
+  const others = idsOf(await inbox.commit(batch([entry(other, 'x'), entry(other, 'y')])))
+  await inbox.commit(batch([], [takesOf(id, [ids[0], ids[1], ids[4]], true), takesOf(other, [others[0]], true)]))
+  assert.equal(await rows(id), 'aBcDef')
+  await inbox.sweep(id)
+  assert.equal(await rows(id), 'BcDf', 'what is open or archived stays')
+  assert.equal(await rows(other), 'xy', 'an account for itself')
+  assert.deepEqual(
+    (await inbox.lingering(0, 10)).map(({ account }) => account),
+    [other],
+    'an open entry is none that lingers',
+  )
+  await inbox.sweep(id)
+  await inbox.sweep(id + 100)
+  assert.equal(await rows(id), 'BcDf')
+  await inbox.commit(batch([], [takesOf(id, [ids[2]], true)]))
+  await inbox.commit(batch([], [takesOf(id, [ids[5]])]))
+  assert.equal(await rows(id), 'BcD', 'who takes without lingering takes its own only')
+  await inbox.sweep(id)
+  assert.equal(await rows(id), 'BD')
+  assert.deepEqual(await openOf(inbox, id), [[ids[3], 'D']])
+})
+
+withStores('what a known device has still to take is not swept', async (stores) => {
+  const { inbox } = stores
+  const { id } = await createAccount(stores, 'alice@example.org')
+  const ids = idsOf(await inbox.commit(batch(['0', '1', '2'].map((body) => entry(id, body)))))
+  await inbox.saveDevices(
+    [
+      { account: id, device: 'phone', cursor: ids[1] ?? 0 },
+      { account: id, device: 'laptop', cursor: ids[0] ?? 0 },
+    ],
+    16,
+  )
+  await inbox.commit(batch([], [takesOf(id, ids, true)]))
+  await inbox.sweep(id)
+  assert.deepEqual(await found(inbox, id, ids, -1, -1), [1, 2], 'the slowest device counts')
+  assert.equal((await inbox.lingering(0, 10)).length, 1)
+  await inbox.saveDevices([{ account: id, device: 'laptop', cursor: ids[2] ?? 0 }], 16)
+  await inbox.sweep(id)
+  assert.deepEqual(await found(inbox, id, ids, -1, -1), [2])
+  await inbox.saveDevices([{ account: id, device: 'phone', cursor: ids[2] ?? 0 }], 16)
+  await inbox.sweep(id)
+  assert.deepEqual(await found(inbox, id, ids, -1, -1), [])
+  assert.deepEqual(await inbox.lingering(0, 10), [])
+})
+
+withStores('accounts with what lingers come in pages', async (stores) => {
+  const { inbox } = stores
+  const accounts: { readonly account: number; readonly jid: string }[] = []
+  for (let i = 0; i < 5; i++) {
+    const { id, jid } = await createAccount(stores, `a${i}@example.org`)
+    accounts.push({ account: id, jid })
+    const [one] = idsOf(await inbox.commit(batch([entry(id, 'x')])))
+    await inbox.commit(batch([], [takesOf(id, [one], i !== 2)]))
+  }
+  const expected = accounts.filter((_, i) => i !== 2)
+  const pages: unknown[] = []
+  for (let after = 0; ; ) {
+    const page = await inbox.lingering(after, 3)
+    if (page.length === 0) break
+    pages.push(page)
+    after = page.at(-1)?.account ?? 0
+  }
+  assert.deepEqual(pages, [expected.slice(0, 3), expected.slice(3)])
+})
+
+const ticking = { now: NOW }
+withStores(
+  "cursors of devices never go back; an account's oldest devices are forgotten, and whoever was long not seen",
+  async (stores) => {
+    ticking.now = NOW
+    const { inbox } = stores
+    const alice = (await createAccount(stores, 'alice@example.org')).id
+    const bob = (await createAccount(stores, 'bob@example.org')).id
+    const save = async (account: number, device: string, cursor: number, keep = 3) => {
+      ticking.now++
+      await inbox.saveDevices([{ account, device, cursor }], keep)
+    }
+    const known = async (account: number) => {
+      const names = ['a', 'b', 'c', 'd', `"quoted'`]
+      const cursors = await Promise.all(names.map(async (n) => [n, await inbox.deviceCursor(account, n)] as const))
+      return Object.fromEntries(cursors.filter(([, cursor]) => cursor !== undefined))
+    }
+    await save(bob, 'a', 7)
+    await save(alice, 'a', 5)
+    await save(alice, 'b', 9)
+    await save(alice, 'b', 8)
+    await save(alice, `"quoted'`, 1)
+    assert.deepEqual(await known(alice), { a: 5, b: 9, '"quoted\'': 1 })
+    await save(alice, 'a', 6)
+    await save(alice, 'c', 2)
+    assert.deepEqual(await known(alice), { a: 6, c: 2, '"quoted\'': 1 }, 'b was seen longest ago')
+    await save(alice, 'b', 3)
+    assert.deepEqual(await known(alice), { a: 6, b: 3, c: 2 }, 'and comes again as a new one')
+    const before = ticking.now
+    await save(alice, 'c', 2)
+    await inbox.expire(before)
+    assert.deepEqual(await known(alice), { b: 3, c: 2 })
+    assert.deepEqual(await known(bob), {})
+    await inbox.saveDevices([], 3)
+  },
+  { now: () => ticking.now },
+)
+
+withStores('devices go with their account', async (stores) => {
+  const { inbox } = stores
+  const { id } = await createAccount(stores, 'alice@example.org')
+  await inbox.saveDevices([{ account: id, device: 'phone', cursor: 1 }], 16)
+  await stores.accounts.remove(id)
+  assert.equal(await inbox.deviceCursor(id, 'phone'), undefined)
+})

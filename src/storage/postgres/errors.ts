@@ -35,5 +35,9 @@ class SqlError extends Error {
 }
 
 /** The connection is of no more use: it broke, or the answer to a statement is still owed. */
-export const isLost = (error: unknown): boolean =>
-  error instanceof StoreError && error.fault === 'unavailable' && sqlState(error.cause) === undefined
+export function isLost(error: unknown): boolean {
+  if (!(error instanceof StoreError) || error.fault !== 'unavailable') return false
+  // Class 08: connection exception; 57P: the server ended the connection, which may not have reached us yet.
+  const state = sqlState(error.cause)
+  return state === undefined || state.startsWith('08') || state.startsWith('57P')
+}

@@ -21,14 +21,21 @@ beforeEach(() => {
 })
 afterEach(() => mock.timers.reset())
 
-function member(body: string, floor: () => number = () => 0): Committing {
+function member(body: string, floor: () => number = () => 0, entries = [newEntry(1, body)]): Committing {
   return {
-    entry: newEntry(1, body),
+    entries,
+    bytes: entries.reduce((sum, { payload }) => sum + payload.length, 0),
     floor,
-    kept: (id) => void told.push(`${body} kept ${id}`),
+    kept: (places) => void told.push(`${body} kept ${places.map(({ id }) => id).join(' and ')}`),
     refused: () => void told.push(`${body} refused`),
   }
 }
+/** A message in the logs of its recipient and its sender. */
+const pair = (body: string, floor?: () => number): Committing =>
+  member(body, floor, [
+    { ...newEntry(1, body), stream: new Uint8Array(16) },
+    { ...newEntry(2, `${body}'`), direction: 'sent', wanted: false, archived: true },
+  ])
 const addAll = (...names: string[]): void => {
   for (const name of names) assert.equal(group.add(member(name)), true)
 }
@@ -64,7 +71,7 @@ describe('batches', () => {
     assert.deepEqual(told, ['a kept 1', 'b kept 2', 'c kept 3'])
   })
 
-  test('a batch has at most 128 entries', async () => {
+  test('a batch has at most 128 messages', async () => {
     addAll(...Array.from({ length: 300 }, (_, i) => `${i}`))
     for (const [from, to] of [
       [0, 128],
@@ -84,12 +91,38 @@ describe('batches', () => {
 
   test('a batch has an id of 16 octets, and floors as they are when it is made up', async () => {
     let floor = 1
-    group.add(member('a', () => floor))
+    group.add(pair('a', () => floor))
     floor = 7
     const call = await store.next()
     assert.equal(call.batch.id.length, 16)
-    assert.equal(call.batch.entries[0]?.floor, 7)
+    assert.deepEqual(
+      call.batch.entries.map((e) => e.floor),
+      [7, 0],
+      'of the entry alone that bears the name of the stream',
+    )
     call.done()
+    await group.flushed()
+  })
+
+  test('the two entries of one message travel together, and it is told where both are', async () => {
+    addAll('a')
+    assert.equal(group.add(pair('b')), true)
+    addAll('c')
+    const call = await store.next()
+    assert.deepEqual(bodies(call.batch), ['a', 'b', "b'", 'c'])
+    call.done()
+    await group.flushed()
+    assert.deepEqual(told, ['a kept 1', 'b kept 2 and 3', 'c kept 4'])
+  })
+
+  test('a batch has at most 128 messages, however many entries these are', async () => {
+    for (let i = 0; i < 130; i++) group.add(pair(`${i}`))
+    const first = await store.next()
+    assert.equal(first.batch.entries.length, 256)
+    first.done()
+    const second = await store.next()
+    assert.deepEqual(bodies(second.batch), ['128', "128'", '129', "129'"])
+    second.done()
     await group.flushed()
   })
 
@@ -108,10 +141,7 @@ describe('batches', () => {
   })
 
   test('bytes that wait are bounded too: 64 MiB, one entry over', async () => {
-    const big = (): Committing => ({
-      ...member('big'),
-      entry: { ...newEntry(1, ''), payload: new Uint8Array(2 ** 25) },
-    })
+    const big = (): Committing => member('big', undefined, [{ ...newEntry(1, ''), payload: new Uint8Array(2 ** 25) }])
     assert.equal(group.add(big()), true)
     assert.equal(group.add(big()), true)
     assert.equal(group.add(member('too many')), false)
@@ -238,15 +268,28 @@ describe('a batch that is refused', () => {
     )
   })
 
+  test('with two entries of one message: they are refused together, whichever is bad', async () => {
+    for (const guilty of ['b', "b'"]) {
+      begin()
+      addAll('a')
+      group.add(pair('b'))
+      group.add(pair('c'))
+      addAll('d')
+      const done = await serve(new Set([guilty]))
+      assert.deepEqual(done.map(bodies), [['a'], ['c', "c'", 'd']], guilty)
+      assert.deepEqual(told, ['a kept 1', 'b refused', 'c kept 2 and 3', 'd kept 4'], guilty)
+    }
+  })
+
   test('takes in it are saved once, whoever is guilty', async () => {
     for (const guilty of ['a', 'b', 'c', 'nobody']) {
       begin()
       addAll('a', 'b', 'c')
-      group.take(5, 11)
+      group.take(5, 11, false)
       const done = await serve(new Set([guilty]))
       assert.deepEqual(
         done.flatMap((batch) => batch.takes),
-        [{ account: 5, ids: [11] }],
+        [{ account: 5, ids: [11], lingers: false }],
         guilty,
       )
     }
@@ -254,30 +297,36 @@ describe('a batch that is refused', () => {
 
   test('takes go alone when the only entry beside them is refused', async () => {
     addAll('a')
-    group.take(5, 11)
+    group.take(5, 11, false)
     const done = await serve(new Set(['a']))
     assert.deepEqual(
       done.map((b) => [bodies(b), b.takes]),
-      [[[], [{ account: 5, ids: [11] }]]],
+      [[[], [{ account: 5, ids: [11], lingers: false }]]],
     )
     assert.deepEqual(told, ['a refused'])
     assert.equal(group.hasTakes(5), false)
   })
 
+  const kind = fc.record({ isGuilty: fc.boolean(), isPair: fc.boolean() })
   test('whichever are guilty: they are refused, the others kept once, and everybody hears in order', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.boolean(), { minLength: 1, maxLength: 40 }), async (isGuilty) => {
+      fc.asyncProperty(fc.array(kind, { minLength: 1, maxLength: 40 }), async (kinds) => {
         begin()
-        const names = isGuilty.map((_, i) => `${i}`)
-        addAll(...names)
-        const done = await serve(new Set(names.filter((_, i) => isGuilty[i])))
+        for (const [i, { isPair }] of kinds.entries()) group.add(isPair ? pair(`${i}`) : member(`${i}`))
+        const guilty = kinds.flatMap(({ isPair, isGuilty }, i) => (isGuilty ? [isPair ? `${i}'` : `${i}`] : []))
+        const done = await serve(new Set(guilty))
         assert.deepEqual(
           done.flatMap(bodies),
-          names.filter((_, i) => !isGuilty[i]),
+          kinds.flatMap(({ isPair, isGuilty }, i) => (isGuilty ? [] : isPair ? [`${i}`, `${i}'`] : [`${i}`])),
         )
+        // Ids are given one after the other: each hears those of its own entries.
+        let id = 0
         assert.deepEqual(
-          told.map((t) => t.replace(/ kept \d+$/, '')),
-          names.map((name, i) => (isGuilty[i] ? `${name} refused` : name)),
+          told,
+          kinds.map(({ isPair, isGuilty }, i) => {
+            if (isGuilty) return `${i} refused`
+            return isPair ? `${i} kept ${++id} and ${++id}` : `${i} kept ${++id}`
+          }),
         )
       }),
       { numRuns: 50 },
@@ -287,16 +336,16 @@ describe('a batch that is refused', () => {
 
 describe('takes', () => {
   test('travel with the next entries', async () => {
-    group.take(5, 11)
-    group.take(6, 3)
-    group.take(5, 12)
-    group.take(5, 11)
+    group.take(5, 11, false)
+    group.take(6, 3, false)
+    group.take(5, 12, false)
+    group.take(5, 11, false)
     addAll('a')
     const call = await store.next()
     assert.deepEqual(bodies(call.batch), ['a'])
     assert.deepEqual(call.batch.takes, [
-      { account: 5, ids: [11, 12] },
-      { account: 6, ids: [3] },
+      { account: 5, ids: [11, 12], lingers: false },
+      { account: 6, ids: [3], lingers: false },
     ])
     call.done()
     await group.flushed()
@@ -305,15 +354,35 @@ describe('takes', () => {
     assert.equal(store.unseen, 0)
   })
 
+  test('of one account linger together when one of them does', async () => {
+    group.take(5, 11, false)
+    group.take(6, 3, false)
+    group.take(5, 12, true)
+    group.take(5, 13, false)
+    const flushed = group.flushed()
+    const call = await store.next()
+    assert.deepEqual(call.batch.takes, [
+      { account: 5, ids: [11, 12, 13], lingers: true },
+      { account: 6, ids: [3], lingers: false },
+    ])
+    group.take(5, 14, false)
+    call.done()
+    const second = await store.next()
+    assert.deepEqual(second.batch.takes, [{ account: 5, ids: [14], lingers: false }], 'and no longer')
+    second.done()
+    await flushed
+    await group.flushed()
+  })
+
   test('go alone when none come in 50 ms', async () => {
-    group.take(5, 11)
+    group.take(5, 11, false)
     mock.timers.tick(49)
     await turn()
     assert.equal(store.unseen, 0)
     mock.timers.tick(1)
     const call = await store.next()
     assert.deepEqual(call.batch.entries, [])
-    assert.deepEqual(call.batch.takes, [{ account: 5, ids: [11] }])
+    assert.deepEqual(call.batch.takes, [{ account: 5, ids: [11], lingers: false }])
     call.done()
     await group.flushed()
     assert.equal(group.hasTakes(5), false)
@@ -322,23 +391,23 @@ describe('takes', () => {
   test('noted while a batch is under way go with the next, without a timer', async () => {
     addAll('a')
     const first = await store.next()
-    group.take(5, 11)
+    group.take(5, 11, false)
     first.done()
     const second = await store.next()
-    assert.deepEqual(second.batch.takes, [{ account: 5, ids: [11] }])
+    assert.deepEqual(second.batch.takes, [{ account: 5, ids: [11], lingers: false }])
     second.done()
     await group.flushed()
   })
 
   test('are known as unsaved until the store has them, and flushed on demand', async () => {
     assert.equal(group.hasTakes(5), false)
-    group.take(5, 11)
+    group.take(5, 11, false)
     assert.equal(group.hasTakes(5), true)
     assert.equal(group.hasTakes(6), false)
     const asked = group.flushed()
     const call = await store.next()
     assert.equal(group.hasTakes(5), true)
-    group.take(6, 1)
+    group.take(6, 1, false)
     assert.equal(group.hasTakes(6), true)
     const flushed = group.flushed()
     call.done()
@@ -357,7 +426,7 @@ describe('takes', () => {
   })
 
   test('that the store refuses are given up, and nothing stops', async () => {
-    group.take(5, 11)
+    group.take(5, 11, false)
     const flushed = group.flushed()
     ;(await store.next()).fail(refused())
     await flushed

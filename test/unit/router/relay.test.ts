@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import type { Bus } from '../../../src/presence/bus.ts'
 import { type Frame, Relay } from '../../../src/router/relay.ts'
 import { el } from '../../../src/xmpp/element.ts'
+import type { FullJid } from '../../../src/xmpp/jid.ts'
 import { NS_CLIENT } from '../../../src/xmpp/ns.ts'
 import { Stanza } from '../../../src/xmpp/stanza.ts'
 import { JULIET, jid, ORCHARD, ROMEO, received } from './world.ts'
@@ -45,6 +46,7 @@ const message = Stanza.of(
 test('frames without a stanza are the same on the other side', () => {
   const frames: readonly Frame[] = [
     { frame: 'rewind', account: JULIET, position: 1_763_942_400_000_000 },
+    { frame: 'passed', account: JULIET },
     { frame: 'flush', node: 'here', ask: 7, account: 5 },
     { frame: 'flushed', ask: 7 },
     { frame: 'changed', account: ROMEO },
@@ -75,11 +77,23 @@ test('a stanza is the same on the other side, byte for byte and name for name', 
   }
 })
 
-test('a push is the same on the other side, to one resource or to all', () => {
-  for (const resource of [undefined, ORCHARD]) {
-    const { frame } = across({ frame: 'push', account: ROMEO, resource, id: 12, stanza: message }, 'send')
-    assert.ok(frame.frame === 'push')
-    assert.deepEqual([frame.account, frame.resource, frame.id], [ROMEO, resource, 12])
+test('a push is the same on the other side, to some resources or to none', () => {
+  for (const jids of [[], [ORCHARD], [ORCHARD, `${ROMEO}/b` as FullJid]])
+    for (const isArchived of [false, true]) {
+      const push = { frame: 'push', account: ROMEO, jids, id: 1_763_942_400_000_001, prev: 12, isArchived } as const
+      const { frame } = across({ ...push, stanza: message }, 'send')
+      assert.ok(frame.frame === 'push')
+      const { stanza, ...rest } = frame
+      assert.deepEqual(rest, push)
+      same(stanza, message)
+    }
+})
+
+test('a copy is the same on the other side', () => {
+  for (const direction of ['sent', 'received'] as const) {
+    const { frame } = across({ frame: 'copy', to: ORCHARD, direction, stanza: message }, 'send')
+    assert.ok(frame.frame === 'copy')
+    assert.deepEqual([frame.to, frame.direction], [ORCHARD, direction])
     same(frame.stanza, message)
   }
 })

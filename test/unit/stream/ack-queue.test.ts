@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { AckQueue } from '../../../src/stream/ack-queue.ts'
+import { AckQueue, countOnWire } from '../../../src/stream/ack-queue.ts'
 import { StreamError } from '../../../src/xmpp/stream-error.ts'
 
 /** What an acknowledgement takes. */
@@ -61,6 +61,31 @@ describe('AckQueue', () => {
     assert.deepEqual(taken(queue, 1), [9])
   })
 
+  test('counts wrap at 2³² (XEP-0198 §4)', () => {
+    const queue = new AckQueue<number>(2 ** 32 - 3)
+    for (let i = 1; i <= 6; i++) queue.push(i)
+    assert.equal(queue.sent, 3)
+    assert.deepEqual(taken(queue, 2 ** 32 - 3), [])
+    assert.deepEqual(taken(queue, 2 ** 32 - 1), [1, 2])
+    assert.deepEqual(taken(queue, 0), [3])
+    assert.throws(() => taken(queue, 4), isTooHigh('4', '3'))
+    assert.throws(() => taken(queue, 2 ** 32 - 1), isTooHigh('4294967295', '3'))
+    assert.deepEqual(taken(queue, 3), [4, 5, 6])
+    assert.equal(queue.sent, 3)
+    queue.push(7)
+    assert.deepEqual(taken(queue, 4), [7])
+  })
+
+  test('a count on the wire has 32 bits', () => {
+    for (const [count, told] of [
+      [0, 0],
+      [2 ** 32 - 1, 2 ** 32 - 1],
+      [2 ** 32, 0],
+      [2 ** 33 + 5, 5],
+    ] as const)
+      assert.equal(countOnWire(count), told)
+  })
+
   test('what is taken may be answered with another item', () => {
     const queue = filled(2)
     queue.acknowledge(2, (item) => queue.push(item + 10))
@@ -70,21 +95,22 @@ describe('AckQueue', () => {
 
   test('against a plain list, over many thousand items', () => {
     const step = fc.record({ push: fc.nat(2_000), ack: fc.nat(2_000) })
+    const start = fc.constantFrom(0, 2 ** 32 - 1, 2 ** 32 - 2_000)
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 10 }), (steps) => {
-        const queue = new AckQueue<number>()
+      fc.property(start, fc.array(step, { maxLength: 10 }), (start, steps) => {
+        const queue = new AckQueue<number>(start)
         let open: number[] = []
-        let sent = 0
+        let sent = start
         for (const { push, ack } of steps) {
           for (let i = 0; i < push; i++) {
             queue.push(++sent)
             open.push(sent)
           }
           const count = Math.min(ack, open.length)
-          assert.deepEqual(taken(queue, sent - open.length + count), open.slice(0, count))
+          assert.deepEqual(taken(queue, (sent - open.length + count) % 2 ** 32), open.slice(0, count))
           open = open.slice(count)
           assert.equal(queue.length, open.length)
-          assert.equal(queue.sent, sent)
+          assert.equal(queue.sent, sent % 2 ** 32)
         }
         assert.deepEqual([...queue], open)
       }),

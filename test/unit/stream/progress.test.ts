@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
+import { countOnWire } from '../../../src/stream/ack-queue.ts'
 import { SettledPrefix } from '../../../src/stream/progress.ts'
 
 describe('SettledPrefix', () => {
@@ -50,16 +51,32 @@ describe('SettledPrefix', () => {
     assert.equal(progress.settledTo, 2)
   })
 
+  test('numbers go on beyond 2³², and `h` wraps there', () => {
+    const progress = new SettledPrefix(2 ** 32 - 2)
+    const numbers = Array.from({ length: 4 }, () => progress.next())
+    assert.deepEqual(numbers, [2 ** 32 - 1, 2 ** 32, 2 ** 32 + 1, 2 ** 32 + 2])
+    for (const number of numbers) progress.pending(number)
+    const told = () => countOnWire(progress.settledTo)
+    assert.equal(told(), 2 ** 32 - 2)
+    progress.settle(2 ** 32 + 1)
+    progress.settle(2 ** 32 - 1)
+    assert.equal(told(), 2 ** 32 - 1)
+    assert.equal(progress.settle(2 ** 32), true)
+    assert.equal(told(), 1)
+    progress.settle(2 ** 32 + 2)
+    assert.equal(told(), 2)
+  })
+
   test('against a set of open numbers, in any order', () => {
     const step = fc.record({
       arrive: fc.array(fc.boolean(), { maxLength: 300 }),
       settle: fc.array(fc.nat(10_000), { maxLength: 300 }),
     })
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 8 }), (steps) => {
-        const progress = new SettledPrefix()
+      fc.property(fc.constantFrom(0, 2 ** 32 - 100), fc.array(step, { maxLength: 8 }), (start, steps) => {
+        const progress = new SettledPrefix(start)
         const open = new Set<number>()
-        let received = 0
+        let received = start
         const expected = () => (open.size === 0 ? received : Math.min(...open) - 1)
         for (const { arrive, settle } of steps) {
           for (const isPending of arrive) {
