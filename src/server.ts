@@ -15,7 +15,7 @@ import type { Config } from './config/schema.ts'
 import type { Address } from './config/units.ts'
 import type { AccountView } from './contract/account-view.ts'
 import type { Admin } from './contract/admin.ts'
-import type { Handlers } from './contract/feature.ts'
+import { enabledOf, type Handlers } from './contract/feature.ts'
 import type { Ports } from './contract/ports.ts'
 import type { Session } from './contract/session.ts'
 import { openCore, openKeys } from './core.ts'
@@ -127,7 +127,9 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
   })
   teardown.add(() => (options.stores === undefined ? core.stores.close() : undefined))
   const { domains, root, stores } = core
-  const isOn = (feature: string): boolean => config.features[feature] !== false
+  const enabled = enabledOf(FEATURES, config.features)
+  const enabledNames = new Set(enabled.map((feature) => feature.name))
+  const isOn = (name: string): boolean => enabledNames.has(name)
   const logs = createLogs({
     level: config.log.level,
     format: config.log.format,
@@ -223,7 +225,6 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     certifier: keys,
   })
 
-  const enabled = FEATURES.filter((feature) => isOn(feature.name))
   const handlers: Handlers[] = []
   const ports: Ports = {
     line,

@@ -21,7 +21,7 @@ export function featuresPage(features: readonly Feature[]): string {
     '# Features',
     '',
     'Generated from `src/features/`; `node test/generate-docs.ts` writes it, a test compares it. Each feature is on with its',
-    'defaults; the config section `features.<name>` changes it, `features.<name>: false` switches it off.',
+    'defaults; the config section `features.<name>` changes it, `features.<name>: false` switches it off, and with it what needs it.',
     '',
     ...table(['Feature', 'Specification', 'Version', 'Status', 'Note'], rows),
     '',

@@ -42,14 +42,14 @@ export class LogReader implements FollowPort {
   readonly #parts: SessionParts
   readonly #port: ReaderPort
   readonly #follower = new Follower(this)
-  /** Where the first reading begins, where that is not at what is open. */
-  #begin: Promise<number | undefined> | undefined
   /** Known to the policy `every-device`. */
   #device: string | undefined
   /** An entry for this session alone came while it was slow. */
   #missed = false
   /** Of each fetch of its own entries that is under way, what was confirmed since it began. */
   readonly #fetching = new Set<Set<number>>()
+  /** Archived entries up to it are none of this session's business: it reads the archive. */
+  #archivedTo = 0
   /** What came from others while older entries are still being read from the log. */
   #later: Stanza[] | undefined
   #laterBytes = 0
@@ -74,17 +74,14 @@ export class LogReader implements FollowPort {
     this.#device = device
     this.#follower.start()
   }
-  /** What waits now is not given to this session when it starts; what comes from now on is. */
-  skipWaiting(): void {
-    const { inbox, log } = this.#parts
-    this.#begin = inbox.page(this.#port.accountId, Number.POSITIVE_INFINITY, undefined, 1).then(
-      ({ last }) => last,
-      (error: unknown) => {
-        // What the archive gives as well comes twice then, under one id.
-        log.warn({ err: error }, 'inbox could not be read')
-        return undefined
-      },
-    )
+  /** What is archived by now is not given to this session. Never rejects: what cannot be looked up is given. */
+  async skipArchived(): Promise<void> {
+    try {
+      const { last } = await this.#page(Number.POSITIVE_INFINITY, undefined, undefined)
+      this.#archivedTo = last
+    } catch (error) {
+      this.#parts.log.warn({ err: error }, 'inbox could not be read')
+    }
   }
   /** The session lost its stream and may come back. */
   pause(): void {
@@ -196,10 +193,7 @@ export class LogReader implements FollowPort {
 
   read(after: number, since: number | undefined, reading: number): void {
     this.#page(after, since, this.#device)
-      .then((page) => {
-        this.#follower.page(reading, page.entries, page.last, page.since)
-        this.#begin = undefined
-      })
+      .then((page) => this.#follower.page(reading, page.entries, page.last, page.since))
       .catch((error: unknown) => {
         this.#parts.log.warn({ err: error }, 'inbox could not be read')
         setTimeout(() => this.#follower.retry(reading), RETRY_READ_MS).unref()
@@ -209,21 +203,17 @@ export class LogReader implements FollowPort {
     const { account, accountId } = this.#port
     const { line, inbox } = this.#parts
     await line.settled(account, accountId)
-    const cursor = since === undefined ? await this.#beginning(device) : undefined
+    const isFirst = since === undefined && Number.isFinite(after)
+    const cursor = isFirst && device !== undefined ? await inbox.deviceCursor(accountId, device) : undefined
     const begin = cursor ?? since
     const page = await inbox.page(accountId, cursor ?? after, begin, PAGE)
     const wait = this.#port.entriesWaitMs
     if (wait > 0 && page.entries.length > 0) await new Promise((resolve) => setTimeout(resolve, wait))
     return { ...page, since: begin }
   }
-  #beginning(device: string | undefined): Promise<number | undefined> {
-    if (this.#begin !== undefined) return this.#begin
-    return device === undefined
-      ? Promise.resolve(undefined)
-      : this.#parts.inbox.deviceCursor(this.#port.accountId, device)
-  }
   giveStored(entry: StoredEntry): boolean {
     const port = this.#port
+    if (entry.archived && entry.id <= this.#archivedTo) return true
     if (port.isSlow) return false
     if (port.hasSent(entry.id)) return true
     let message: Message

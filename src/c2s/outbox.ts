@@ -11,6 +11,9 @@ import type { RawElement } from '../xmpp/tokenizer.ts'
 /** Stanzas other than entries that a session may leave unacknowledged before it is asked. */
 const ASK_AFTER = 5
 const PING_EVERY_MS = 5_000
+/** Entries, and their bytes, after which the next ping does not wait: a long archive is read faster than that. */
+const PING_AFTER = 250
+const PING_AFTER_BYTES = 1024 * 1024
 /** COMPAT(@xmpp/client 0.14): it miscounts what comes together with <enabled/>: it is asked, and given what waits, a moment later. */
 const ASK_AFTER_ENABLED_MS = 250
 const ENTRIES_AFTER_ENABLED_MS = 40
@@ -145,7 +148,9 @@ export class Outbox {
   ask(wire: Stream, answerMs: number, watch: (ms: number) => void): void {
     if (!this.#wantsAnswer || this.#askedAt !== 0) return
     const now = wire.now()
-    const wait = (this.#isCounting ? this.#enabledAt + ASK_AFTER_ENABLED_MS : this.#pingedAt + PING_EVERY_MS) - now
+    const isMuch = this.#sent.length >= PING_AFTER || this.#bytes >= PING_AFTER_BYTES
+    const pingAt = isMuch ? now : this.#pingedAt + PING_EVERY_MS
+    const wait = (this.#isCounting ? this.#enabledAt + ASK_AFTER_ENABLED_MS : pingAt) - now
     if (wait > 0) {
       watch(wait)
       return

@@ -76,7 +76,7 @@ export class ClientSession implements LocalSession, BoundSession, ReaderPort, Tu
     this.ip = wire.ip
     this.#log = new LogReader(parts, this)
     this.#turn = new LogTurn(parts, this, this.#log, options.device)
-    if (options.skipWaiting === true) this.#turn.skipWaiting()
+    if (options.skipWaiting === true) void this.#turn.skipWaiting()
     this.#outbox = new Outbox(
       jid,
       () => wire.now(),
@@ -108,8 +108,8 @@ export class ClientSession implements LocalSession, BoundSession, ReaderPort, Tu
   sendArchived(stanza: Stanza, id: number): void {
     this.write(stanza, { id, isArchived: true, isResult: true })
   }
-  skipWaiting(): void {
-    this.#turn.skipWaiting()
+  skipWaiting(): Promise<void> {
+    return this.#turn.skipWaiting()
   }
   flag(name: SessionFlag, on: boolean): void {
     if (this.flags.has(name) === on) return

@@ -28,6 +28,9 @@ export class LogTurn {
   /** As it was known last; known anew before a turn begins. */
   #policy: Policy = POLICIES['first-come']
   #queuedAt: number | undefined
+  #skipsWaiting = false
+  /** While it is being found out how much is skipped, nothing is read. */
+  #skipping: Promise<void> | undefined
 
   constructor(parts: SessionParts, port: TurnPort, log: LogReader, device: string | undefined) {
     this.#parts = parts
@@ -43,9 +46,15 @@ export class LogTurn {
     return this.#queuedAt
   }
 
-  /** What waits is not given to this session when it begins. */
-  skipWaiting(): void {
-    if (this.#queuedAt === undefined) this.#log.skipWaiting()
+  /** See Session; the first time counts. */
+  async skipWaiting(): Promise<void> {
+    if (this.#queuedAt === undefined && !this.#skipsWaiting) {
+      this.#skipsWaiting = true
+      this.#skipping = this.#log.skipArchived().finally(() => {
+        this.#skipping = undefined
+      })
+    }
+    await this.#skipping
   }
   /** The session has become servable, or is it no longer: takes its place in the order, or leaves it. */
   queue(): void {
@@ -71,10 +80,12 @@ export class LogTurn {
   look(): void {
     if (this.#queuedAt === undefined) return
     const { account } = this.#port
-    void whenKnown(this.#parts.policyOf(account), (policy) => {
-      this.#policy = policy
-      return whenKnown(this.#parts.registry.of(account), (sessions) => this.#take(sessions))
-    })
+    void whenKnown(this.#skipping, () =>
+      whenKnown(this.#parts.policyOf(account), (policy) => {
+        this.#policy = policy
+        return whenKnown(this.#parts.registry.of(account), (sessions) => this.#take(sessions))
+      }),
+    )
   }
   #take(sessions: readonly RegisteredSession[]): void {
     if (this.#queuedAt === undefined) return

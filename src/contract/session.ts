@@ -22,8 +22,11 @@ export interface Session extends Recipient {
   send(stanza: Stanza): void
   /** Sends a stanza that carries an entry of the account's archive: it is taken when the device has confirmed it. */
   sendArchived(stanza: Stanza, id: number): void
-  /** What waits is not given to this session when it becomes available: it reads the archive. The same for nobody else. */
-  skipWaiting(): void
+  /**
+   * What waits and is in the archive by now is not given to this session when it becomes available: it reads the archive. The same
+   * for nobody else. Settles when it is known how much that is: what is read then, and what is given, leave nothing out.
+   */
+  skipWaiting(): Promise<void>
   /** Changes a flag here and in the registry. */
   flag(name: SessionFlag, on: boolean): void
 }

@@ -80,9 +80,12 @@ export default defineFeature({
           ns: NS_MAM,
           answer: ({ payload, session }) => {
             const query = readArchiveQuery(payload)
-            // Who reads the archive first is not given what waits besides (DESIGN.md section 5).
-            if (session.priority === undefined) session.skipWaiting()
-            return queue.run(session, () => answer(query, session))
+            // Who reads the archive first is not given besides what it holds (DESIGN.md section 5).
+            const isKnown = session.priority === undefined ? session.skipWaiting() : undefined
+            return queue.run(session, async () => {
+              await isKnown
+              return answer(query, session)
+            })
           },
         },
         { type: 'get', target: 'self', name: 'query', ns: NS_MAM, answer: archiveFormElement },
@@ -98,7 +101,11 @@ export default defineFeature({
       bind2: [
         {
           ns: NS_MAM,
-          apply: async (_, session) => metadataElement(await archive.ends(await accountId(session.account))),
+          apply: async (_, session) => {
+            // What is not given for being in the archive is within what is told here.
+            await session.skipWaiting()
+            return metadataElement(await archive.ends(await accountId(session.account)))
+          },
         },
       ],
       commands: [

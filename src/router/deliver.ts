@@ -77,8 +77,7 @@ export class Delivery {
     }
     const progress = this.inOrder(account.id, origin, () => {
       for (const target of targets) this.sendTo(target, given)
-      if (policy.copiesReceived) this.#copies(given, sessions, targets, 'received')
-      if (sender !== undefined) this.#sentCopies(given)
+      this.#copiesOf(given, sender && given, policy, sessions, targets)
     })
     return { progress, entry: undefined }
   }
@@ -132,8 +131,7 @@ export class Delivery {
     if (takers !== undefined && inbox.mayHold(account, takers)) {
       const entry = inbox.hold(fresh, takers)
       for (const taker of takers) taker.give(entry, this.#annotated(message, taker))
-      if (policy.copiesReceived) this.#copies(message, this.#deps.registry.of(view.jid), targets, 'received')
-      if (senderView !== undefined) this.#sentCopies(message)
+      this.#copiesOf(message, senderView && message, policy, this.#deps.registry.of(view.jid), targets)
       return { progress: 'pending', entry }
     }
     if (!inbox.hasRoom(account)) {
@@ -194,10 +192,9 @@ export class Delivery {
     }
     // What was given ahead of its commit was copied then.
     if (entry.takers.length > 0) return
-    if (policy.copiesReceived) this.#copies(given, sessions, targets, 'received')
-    if (entry.sender === undefined) return
-    const { sent } = entry
-    this.#sentCopies(sent?.id === undefined ? message : message.adding(stanzaId(bareOf(message.from), sent.id)))
+    const { sender, sent } = entry
+    const own = sent?.id === undefined ? message : message.adding(stanzaId(bareOf(message.from), sent.id))
+    this.#copiesOf(given, sender && own, policy, sessions, targets)
   }
   #pushTo(session: LocalSession | undefined, pushed: Pushed, targets: readonly { readonly jid: FullJid }[]): void {
     if (session === undefined) return
@@ -219,6 +216,25 @@ export class Delivery {
     for (const session of this.#deps.sessions.of(account)) this.#pushTo(session, pushed, targets)
   }
 
+  /** For the recipient's and the sender's other sessions; `sent`: the message as the sender's account has it, if that is one of ours. */
+  #copiesOf(
+    message: Message,
+    sent: Message | undefined,
+    { copiesReceived }: Policy,
+    sessions: Sessions | Promise<Sessions>,
+    targets: Sessions,
+  ): void {
+    if (!this.#deps.hasCopies()) return
+    const sender = sent && { jid: sent.from as FullJid }
+    // What somebody sends to himself is seen once by each device.
+    if (sender !== undefined && bareOf(sender.jid) === bareOf(message.to ?? message.from)) {
+      this.#copies(message, sessions, [...targets, sender], 'sent')
+      return
+    }
+    if (copiesReceived) this.#copies(message, sessions, targets, 'received')
+    if (sent !== undefined && sender !== undefined)
+      this.#copies(sent, this.#deps.registry.of(bareOf(sender.jid)), [sender], 'sent')
+  }
   /** Offers a message of an account to its sessions that carry the flag `carbons` and are no recipients. */
   #copies(
     message: Message,
@@ -226,7 +242,6 @@ export class Delivery {
     targets: readonly { readonly jid: FullJid }[],
     direction: Direction,
   ): void {
-    if (!this.#deps.hasCopies()) return
     if (sessions instanceof Promise) {
       void sessions.then((s) => this.#copies(message, s, targets, direction))
       return
@@ -236,10 +251,6 @@ export class Delivery {
       if (node === this.#deps.node) this.copyTo(jid, message, direction)
       else this.#deps.relay.send(node, { frame: 'copy', to: jid, direction, stanza: message })
     }
-  }
-  #sentCopies(message: Message): void {
-    const sender = message.from as FullJid
-    this.#copies(message, this.#deps.registry.of(bareOf(sender)), [{ jid: sender }], 'sent')
   }
   copyTo(jid: FullJid, message: Message, direction: Direction): void {
     const session = this.#deps.sessions.get(jid)

@@ -1,22 +1,16 @@
 import assert from 'node:assert/strict'
+import { readArchive } from '../helpers/archive-reader.ts'
 import { archiveSaid } from '../helpers/archive-samples.ts'
 import { write } from '../helpers/match-element.ts'
-import { story } from '../helpers/story.ts'
+import { text } from '../helpers/store-samples.ts'
+import { type Story, story } from '../helpers/story.ts'
 import type { XmppClient } from '../helpers/xmpp-client.ts'
 
 const RETRACT = 'urn:xmpp:message-retract:1'
 
-/** The archive's messages, each with its id. */
-async function archiveOf(client: XmppClient): Promise<Map<string, string>> {
-  await client.sends(`<iq type='set' id='q1'><query xmlns='urn:xmpp:mam:2'/></iq>`)
-  const found = new Map<string, string>()
-  for (;;) {
-    const e = await client.receivesAny()
-    if (e.name === 'iq') return found
-    const [result] = e.children
-    if (typeof result === 'object') found.set(result.attrs.id ?? '', write(result))
-  }
-}
+/** The archive's messages as XML, by their ids. */
+const archiveOf = async (client: XmppClient): Promise<ReadonlyMap<string, string>> =>
+  new Map((await readArchive(client)).map(({ id, message }) => [id, write(message)]))
 
 story(
   'a message that is taken back is a tombstone in the archive, under its id',
@@ -46,6 +40,84 @@ story(
     assert.match(archive.get(second) ?? '', /right/)
   },
 )
+
+const said = (to: string, id: string, text: string): string =>
+  `<message to='${to}' type='chat' id='${id}'><body>${text}</body></message>`
+const takesBack = (to: string, of: string): string =>
+  `<message to='${to}' type='chat' id='r-${of}'><retract xmlns='${RETRACT}' id='${of}'/><body>taken back</body></message>`
+/** Waits for the tombstone, which is made right after the retraction was passed on. @returns the archive, in order */
+async function buriedIn(client: XmppClient): Promise<readonly string[]> {
+  for (;;) {
+    const archive = [...(await archiveOf(client)).values()]
+    if (archive.some((xml) => xml.includes('<retracted'))) return archive
+  }
+}
+/** Nothing of it is left in the store, whoever has it. */
+async function isGone({ stores }: Story, words: string): Promise<void> {
+  const rows = await stores.database.query<{ payload: Uint8Array }>('select payload from entry')
+  assert.doesNotMatch(rows.map(({ payload }) => text(payload)).join('\n'), new RegExp(words))
+}
+
+story('what is taken back at once is a tombstone in both archives', async (told) => {
+  const romeo = await told.client('romeo', 'orchard')
+  const phone = await told.client('juliet', 'phone')
+  await phone.isAvailable()
+  const words = `spoken in haste by ${romeo.bare}`
+  await romeo.sends(said(phone.bare, 'm1', words) + said(phone.bare, 'm2', 'kept') + takesBack(phone.bare, 'm1'))
+  for (const id of ['m1', 'm2', 'r-m1']) assert.equal((await phone.receivesAny()).attrs.id, id)
+  for (const one of [phone, romeo]) {
+    const [first = '', second = '', third = '', ...more] = await buriedIn(one)
+    assert.match(first, new RegExp(`id='m1'.*<retracted xmlns='${RETRACT}' id='r-m1' stamp='[^']+'/></message>`))
+    assert.match(second, /kept/)
+    assert.match(third, /<retract /)
+    assert.deepEqual(more, [])
+  }
+  await isGone(told, words)
+})
+
+story('what is taken back before anybody has it is not delivered either', async (told) => {
+  const romeo = await told.client('romeo', 'orchard')
+  const juliet = await told.account('juliet')
+  const words = `unsaid by ${romeo.bare}`
+  await romeo.sends(said(juliet, 'm1', words))
+  await romeo.sends(takesBack(juliet, 'm1'))
+  await buriedIn(romeo)
+  const phone = await told.client('juliet', 'phone')
+  await buriedIn(phone)
+  await isGone(told, words)
+  await phone.drops()
+  const laptop = await told.client('juliet', 'laptop')
+  await laptop.enablesAcks()
+  await laptop.isAvailable()
+  const tombstone = write(await laptop.receivesAny())
+  assert.match(tombstone, new RegExp(`id='m1'.*<retracted xmlns='${RETRACT}' id='r-m1'`))
+  assert.doesNotMatch(tombstone, /unsaid|<body/)
+  assert.equal((await laptop.receivesAny()).attrs.id, 'r-m1')
+  await laptop.receivesNothing()
+})
+
+story('nobody takes back what others have said, in whichever archive', async ({ client }) => {
+  const romeo = await client('romeo', 'orchard')
+  const mallory = await client('mallory', 'm')
+  const phone = await client('juliet', 'phone')
+  await phone.isAvailable()
+  await romeo.isAvailable()
+  await romeo.sends(said(phone.bare, 'm1', 'his'))
+  await phone.receivesAny()
+  await phone.sends(takesBack(romeo.bare, 'm1'))
+  await romeo.receivesAny()
+  await mallory.sends(takesBack(phone.bare, 'm1'))
+  await phone.receivesAny()
+  // Romeo's own one, the last for each of the archives, is done; so were those before it.
+  await romeo.sends(said(phone.bare, 'm2', 'his too'))
+  await romeo.sends(takesBack(phone.bare, 'm2'))
+  for (const id of ['m2', 'r-m2']) assert.equal((await phone.receivesAny()).attrs.id, id)
+  for (const one of [romeo, phone]) {
+    const archive = await buriedIn(one)
+    assert.equal(archive.filter((xml) => xml.includes('<retracted')).length, 1)
+    assert.ok(archive.some((xml) => xml.includes('his<')))
+  }
+})
 
 story('it is announced', async ({ client, domain }) => {
   const romeo = await client('romeo', 'orchard')

@@ -15,17 +15,29 @@ export const bodies = ({ entries }: ArchivePage): readonly string[] => entries.m
 
 /** A message that is archived and that nobody has to take, unless said otherwise. */
 export const archived = (account: number, body: string, other: Partial<NewEntry> = {}): NewEntry =>
-  entry(account, body, { archived: true, wanted: false, ...other })
+  entry(account, body, { archived: true, wanted: false, messageId: undefined, ...other })
+
+/** Writes entries in one batch; their ids. */
+export async function commit(
+  { inbox }: Pick<Stores, 'inbox'>,
+  entries: readonly NewEntry[],
+): Promise<readonly number[]> {
+  const placed = await inbox.commit(batch(entries))
+  return placed.map(({ id }) => id)
+}
 
 /** Writes archived messages, one second after the other from `at` on; their ids. */
-export function archive(
+export async function archive(
   stores: Pick<Stores, 'inbox'>,
   account: number,
   written: readonly string[],
   other: Partial<NewEntry> = {},
 ): Promise<readonly number[]> {
   const at = other.at ?? 1_700_000_000_000
-  return stores.inbox.commit(batch(written.map((body, i) => archived(account, body, { ...other, at: at + i * 1_000 }))))
+  return commit(
+    stores,
+    written.map((body, i) => archived(account, body, { ...other, at: at + i * 1_000 })),
+  )
 }
 
 /** A chat message of a conversation. */
@@ -61,7 +73,8 @@ export async function archiveSaid(
     const direction = bareOf(address(message.from)) === owner ? 'sent' : 'received'
     const peer = direction === 'sent' ? message.to : message.from
     const payload = messageOf(message).bytes
-    return archived(account.id, '', { direction, peer, payload, at: message.at ?? Date.now(), ...other })
+    const { id: messageId, at = Date.now() } = message
+    return archived(account.id, '', { direction, peer, payload, messageId, at, ...other })
   })
-  return (await stores.inbox.commit(batch(entries))).map(String)
+  return (await commit(stores, entries)).map(String)
 }

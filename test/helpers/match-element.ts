@@ -64,9 +64,7 @@ export function difference(expected: Element, actual: Element, at = `<${expected
   // A server may add the stream's language to any stanza (RFC 6120 §8.1.5).
   for (const k of Object.keys(actual.attrs))
     if (!(k in expected.attrs) && k !== 'xml:lang') return `${at}: unexpected ${k}='${actual.attrs[k]}'`
-  // What is archived bears its id (XEP-0359); only a test about ids expects it.
-  const ignoresIds = !expected.children.some(isStanzaId)
-  const got = actual.children.filter((c) => (typeof c === 'string' ? c.trim() !== '' : !(ignoresIds && isStanzaId(c))))
+  const got = actual.children.filter((c) => (typeof c === 'string' ? c.trim() !== '' : !isUnexpectedId(c, expected)))
   if (expected.children.includes(AMONG_OTHERS)) return missing(expected, got, at)
   if (expected.children.length !== got.length)
     return `${at}: expected ${expected.children.length} children, got ${got.length}`
@@ -84,7 +82,22 @@ export function difference(expected: Element, actual: Element, at = `<${expected
   return undefined
 }
 
-const isStanzaId = (c: Element | string): boolean => typeof c !== 'string' && c.ns === 'urn:xmpp:sid:0'
+/**
+ * What is archived bears the id that its archive gave it (XEP-0359). Most tests are not about ids: one by whom the test does not
+ * mention is passed over. Those that are use `idsBy`.
+ */
+function isUnexpectedId(c: Element, expected: Element): boolean {
+  const by = isStanzaId(c) ? c.attrs.by : undefined
+  if (by === undefined) return false
+  return !expected.children.some((e) => typeof e !== 'string' && isStanzaId(e) && [by, ANY].includes(e.attrs.by ?? ''))
+}
+const isStanzaId = ({ name, ns }: Element): boolean => name === 'stanza-id' && ns === 'urn:xmpp:sid:0'
+
+/** The ids that a stanza bears, by whoever is said to have given them (XEP-0359). */
+export function idsBy(e: Element, by: string): readonly (string | undefined)[] {
+  const ids = e.children.filter((c): c is Element => typeof c !== 'string' && isStanzaId(c) && c.attrs.by === by)
+  return ids.map(({ attrs }) => attrs.id)
+}
 
 function missing(expected: Element, got: Element['children'], at: string): string | undefined {
   for (const c of expected.children) {

@@ -36,8 +36,9 @@ export class FakeSession implements Session {
   sendArchived(stanza: Stanza): void {
     this.#inbox.push(stanza)
   }
-  skipWaiting(): void {
+  skipWaiting(): Promise<void> {
     this.skipsWaiting = true
+    return Promise.resolve()
   }
   flag(name: SessionFlag, on: boolean): void {
     if (on) this.flags.add(name)

@@ -55,6 +55,10 @@ export class XmppClient {
   get online(): boolean {
     return this.#jid !== '' && this.#connection !== undefined && !this.#connection.ended
   }
+  /** It has asked for acknowledgements on this stream. */
+  get countsStanzas(): boolean {
+    return this.#enabled
+  }
   /** Id to resume the stream by; undefined before `enablesAcks`. */
   get smid(): string | undefined {
     return this.#smid
@@ -207,6 +211,7 @@ export class XmppClient {
     const answer = await this.connection.element()
     if (answer.name === 'resumed') {
       this.#enabled = true
+      this.#received = previous.h ?? handled
       this.#ackTo(Number(answer.attrs.h))
       for (const stanza of this.#unacked) this.connection.write(stanza)
     }

@@ -87,8 +87,13 @@ withStores('row 22: whatever stands in a query, it is answered, and with nobody 
     { from: 'bob@example.org/phone', to: 'mallory@example.org', body: 'secret' },
   ])
   const account = await stores.accounts.find(ALICE)
-  const view = { jid: ALICE, account, roster: new Map(), archiving: ARCHIVE_ALL }
-  const views: Views = { peek: () => view, load: () => Promise.resolve(view), changed: () => undefined }
+  const view = { jid: ALICE, account, roster: new Map(), blocked: new Set<Jid>(), archiving: ARCHIVE_ALL }
+  const views: Views = {
+    peek: () => view,
+    latest: () => view,
+    load: () => Promise.resolve(view),
+    changed: () => undefined,
+  }
   const handlers = await handlersOf(archive, { archive: stores.archive, views })
   const handler = handlers.iq?.find((h) => h.target === 'self' && h.type === 'set')
   assert.ok(handler?.target === 'self')

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict'
 import type { ArchiveFilter, PageBounds } from '../../src/inbox/archive.ts'
 import { contactKey } from '../../src/inbox/contact-key.ts'
-import { messageKey } from '../../src/inbox/message-key.ts'
 import { planBatch } from '../../src/storage/batch-plan.ts'
 import { openStores, type Stores } from '../../src/storage/open.ts'
 import { commitBatch } from '../../src/storage/postgres/commit-batch.ts'
 import type { Jid } from '../../src/xmpp/jid.ts'
-import { ALL, archive, archived, bodies } from '../helpers/archive-samples.ts'
+import { ALL, archive, archived, bodies, commit } from '../helpers/archive-samples.ts'
 import { batch, bytes, createAccount, entry, jid, openOf, text } from '../helpers/store-samples.ts'
 import { withPostgres, withStores } from '../helpers/test-database.ts'
 
@@ -29,9 +28,10 @@ withStores('an entry comes back as it was written, others’ do not', async (sto
   const other = await createAccount(stores, 'bob@example.org')
   const payload = Uint8Array.from({ length: 256 }, (_, i) => i)
   const peer = `a"b\\c{d},e'@example.org/${'é'.repeat(100)}`
-  const [first] = await stores.inbox.commit(
-    batch([archived(id, '', { payload, peer, direction: 'sent', at: 12_345 }), entry(id, 'not archived')]),
-  )
+  const [first] = await commit(stores, [
+    archived(id, '', { payload, peer, direction: 'sent', at: 12_345 }),
+    entry(id, 'not archived'),
+  ])
   await archive(stores, other.id, ['other'])
   assert.deepEqual(await stores.archive.page(id, {}, ALL), {
     entries: [{ id: first, at: 12_345, direction: 'sent', peer, payload }],
@@ -147,7 +147,7 @@ withStores('ids that are there, and the ends', async (stores) => {
   const { id } = await createAccount(stores, 'alice@example.org')
   assert.equal(await stores.archive.ends(id), undefined)
   const ids = await archive(stores, id, ['1', '2', '3'])
-  const [open = 0] = await stores.inbox.commit(batch([entry(id, 'not archived')]))
+  const [open = 0] = await commit(stores, [entry(id, 'not archived')])
   const [first = 0, , last = 0] = ids
   assert.deepEqual(await stores.archive.ends(id), {
     first: { id: first, at: 1_700_000_000_000 },
@@ -161,11 +161,10 @@ withStores('ids that are there, and the ends', async (stores) => {
 })
 
 withStores('a message is found by its own id in its conversation and direction, the newest first', async (stores) => {
-  const { archive: store, database, inbox } = stores
+  const { archive: store } = stores
   const { id } = await createAccount(stores, 'alice@example.org')
-  const write = async (message: string | undefined, other: Parameters<typeof archived>[2]) => {
-    const [written = 0] = await inbox.commit(batch([archived(id, message ?? '', other)]))
-    await database.query('update entry set message = $2 where id = $1', [written, messageKey(message)])
+  const write = async (messageId: string | undefined, other: Parameters<typeof archived>[2]) => {
+    const [written = 0] = await commit(stores, [archived(id, messageId ?? '', { messageId, ...other })])
     return written
   }
   const bob = 'bob@example.org/a'
@@ -191,7 +190,7 @@ withStores('another payload leaves all else as it was', async (stores) => {
   assert.deepEqual(bodies(await store.page(id, {}, ALL)), ['x', 'two'])
   assert.deepEqual(await store.usage(id), { entries: 2, bytes: 4 })
   assert.equal(await store.replace(id, 5, bytes('x')), false)
-  const [open = 0] = await stores.inbox.commit(batch([entry(id, 'not archived')]))
+  const [open = 0] = await commit(stores, [entry(id, 'not archived')])
   assert.equal(await store.replace(id, open, bytes('x')), false)
 })
 
@@ -200,15 +199,13 @@ withStores('what is removed is gone; what waits for a device goes when it is tak
   const { id } = await createAccount(stores, 'alice@example.org')
   const other = await createAccount(stores, 'bob@example.org')
   await archive(stores, other.id, ['other'])
-  const ids = await inbox.commit(
-    batch([
-      archived(id, 'sent'),
-      archived(id, 'waits', { wanted: true }),
-      archived(id, 'taken', { wanted: true }),
-      archived(id, 'waits too', { wanted: true }),
-    ]),
-  )
-  await inbox.commit(batch([], [{ account: id, ids: [ids[2] ?? 0] }]))
+  const ids = await commit(stores, [
+    archived(id, 'sent'),
+    archived(id, 'waits', { wanted: true }),
+    archived(id, 'taken', { wanted: true }),
+    archived(id, 'waits too', { wanted: true }),
+  ])
+  await inbox.commit(batch([], [{ account: id, ids: [ids[2] ?? 0], lingers: false }]))
   assert.equal(await store.remove(id, {}, 3), 3)
   assert.deepEqual(bodies(await store.page(id, {}, ALL)), ['waits too'])
   assert.equal(await store.remove(id, {}, 3), 1)
@@ -217,7 +214,7 @@ withStores('what is removed is gone; what waits for a device goes when it is tak
     (await openOf(inbox, id)).map(([, body]) => body),
     ['waits', 'waits too'],
   )
-  await inbox.commit(batch([], [{ account: id, ids }]))
+  await inbox.commit(batch([], [{ account: id, ids, lingers: false }]))
   const rows = await database.query<{ payload: Uint8Array }>('select payload from entry')
   assert.deepEqual(
     rows.map(({ payload }) => text(payload)),
@@ -245,10 +242,10 @@ withPostgres(
   async (url, t) => {
     const stores = await openStores({ databaseUrl: url, dataDir: '' })
     t.after(() => stores.close())
-    const { archive: store, inbox, database } = stores
+    const { archive: store, database } = stores
     const { id } = await createAccount(stores, 'alice@example.org')
-    const ids = await inbox.commit(batch([archived(id, 'waits', { wanted: true })]))
-    const takes = planBatch(batch([], [{ account: id, ids }]), Date.now())
+    const ids = await commit(stores, [archived(id, 'waits', { wanted: true })])
+    const takes = planBatch(batch([], [{ account: id, ids, lingers: false }]), Date.now())
     let removing: Promise<number> | undefined
     await database.transaction(async (sql) => {
       await commitBatch(sql, takes)
@@ -269,15 +266,16 @@ withStores('nothing that is open is lost when it is removed while it is taken', 
   const other = await stores.second()
   const { id } = await createAccount(stores, 'alice@example.org')
   for (let round = 0; round < 10; round++) {
-    const ids = await inbox.commit(
-      batch(Array.from({ length: 20 }, (_, i) => archived(id, String(i), { wanted: true }))),
+    const ids = await commit(
+      stores,
+      Array.from({ length: 20 }, (_, i) => archived(id, String(i), { wanted: true })),
     )
     await Promise.all([
       store.remove(id, {}, 10),
-      other.inbox.commit(batch([], [{ account: id, ids: ids.slice(0, 15) }])),
+      other.inbox.commit(batch([], [{ account: id, ids: ids.slice(0, 15), lingers: false }])),
       store.remove(id, {}, 10),
     ])
-    await inbox.commit(batch([], [{ account: id, ids }]))
+    await inbox.commit(batch([], [{ account: id, ids, lingers: false }]))
     await store.remove(id, {}, 100)
     assert.deepEqual(await database.query('select id from entry'), [], 'an entry is neither archived nor open')
   }
@@ -286,11 +284,14 @@ withStores('nothing that is open is lost when it is removed while it is taken', 
 withStores(
   'what is older than the retention goes, but for what waits; the newer stays',
   async (stores) => {
-    const { archive: store, inbox } = stores
+    const { archive: store } = stores
     const { id } = await createAccount(stores, 'alice@example.org')
-    const ids = await inbox.commit(
-      batch([archived(id, '1'), archived(id, '2', { wanted: true }), archived(id, '3'), archived(id, '4')]),
-    )
+    const ids = await commit(stores, [
+      archived(id, '1'),
+      archived(id, '2', { wanted: true }),
+      archived(id, '3'),
+      archived(id, '4'),
+    ])
     const before = (index: number) => ({ ...NOTHING, before: ((ids[index] ?? 0) + 999) / 1000 })
     assert.equal(await tidied(stores, id, { ...NOTHING, before: NOW }), 0)
     assert.deepEqual(bodies(await store.page(id, {}, ALL)), ['1', '2', '3', '4'])

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
-import type { Feature } from '../../../src/contract/feature.ts'
+import { enabledOf, type Feature } from '../../../src/contract/feature.ts'
 import { FEATURES } from '../../../src/features/index.ts'
 import { PAGES } from '../../generate-docs.ts'
 
@@ -42,6 +42,21 @@ describe('each feature', () => {
     const tables = FEATURES.flatMap((f) => f.tables ?? [])
     assert.equal(new Set(tables).size, tables.length, 'a table has one owner')
   })
+})
+
+test('what is switched off takes along what needs it', () => {
+  const off = (sections: Readonly<Record<string, unknown>>) => {
+    const enabled = new Set(enabledOf(FEATURES, sections))
+    return FEATURES.filter((feature) => !enabled.has(feature)).map(({ name }) => name)
+  }
+  assert.deepEqual(off({ ping: {} }), [])
+  assert.deepEqual(off({ ping: false }), ['ping'])
+  assert.deepEqual(off({ archive: false }), ['archive', 'retraction', 'archive_preferences'])
+  assert.deepEqual(
+    off({ disco: false }).sort(),
+    ['caps', 'commands', 'delivery_policy', 'disco'],
+    'and what needs that',
+  )
 })
 
 for (const [path, page] of Object.entries(PAGES)) {

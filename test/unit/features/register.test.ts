@@ -329,7 +329,7 @@ describe('who is logged in', () => {
       ip: IP,
       send: () => undefined,
       sendArchived: () => undefined,
-      skipWaiting: () => undefined,
+      skipWaiting: () => Promise.resolve(),
       flag: () => undefined,
     }
   }

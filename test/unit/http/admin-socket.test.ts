@@ -60,6 +60,8 @@ test('every call arrives with its arguments and comes back with its result', asy
   const { client, calls } = await served(t)
   await client.addAccount('romeo@example.org', 'pässword')
   await client.setDisabled('romeo@example.org', true)
+  await client.setDelivery('romeo@example.org', 'every-device')
+  await client.setDelivery('romeo@example.org', undefined)
   await client.deleteAccount('romeo@example.org')
   assert.deepEqual(await client.listAccounts(undefined, 10), [ROMEO])
   assert.deepEqual(await client.showAccount('romeo@example.org'), ROMEO)
@@ -71,6 +73,8 @@ test('every call arrives with its arguments and comes back with its result', asy
   assert.deepEqual(calls, [
     ['addAccount', 'romeo@example.org', 'pässword'],
     ['setDisabled', 'romeo@example.org', true],
+    ['setDelivery', 'romeo@example.org', 'every-device'],
+    ['setDelivery', 'romeo@example.org', undefined],
     ['deleteAccount', 'romeo@example.org'],
     ['listAccounts', undefined, 10],
     ['showHistory', 'romeo@example.org'],

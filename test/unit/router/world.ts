@@ -39,7 +39,7 @@ export function sessionOf(address: FullJid): Session & { readonly got: Stanza[] 
     got,
     send: (stanza) => void got.push(stanza),
     sendArchived: (stanza) => void got.push(stanza),
-    skipWaiting: () => undefined,
+    skipWaiting: () => Promise.resolve(),
     flag: () => undefined,
   }
 }

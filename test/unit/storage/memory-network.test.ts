@@ -10,9 +10,9 @@ const CHAMBER = `${JULIET}/chamber` as FullJid
 const session = (jid: FullJid, node: string, priority?: number): RegisteredSession => ({
   jid,
   node,
-  queuedAt: undefined,
   priority,
   flags: new Set(),
+  queuedAt: undefined,
   presence: undefined,
 })
 
