@@ -383,7 +383,7 @@ describe('a session that does not follow the log', () => {
     port.isSlow = false
     reader.drained()
     await (await next()).answer([entry(5), own(6), entry(7, LAPTOP), own(8)])
-    assert.deepEqual(port.written, ['#6', '#8 archived'])
+    assert.deepEqual(port.written, ['#6', '#8'])
     reader.drained()
     await turn()
     assert.equal(asked.length, 0)
