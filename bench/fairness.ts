@@ -8,6 +8,7 @@ import { XmppConnection } from '../test/helpers/xmpp-connection.ts'
 import { benchOptions } from './options.ts'
 import { publish, table } from './report.ts'
 import { benchFolder, DOMAIN, machine, removeFolder, startServer } from './servers.ts'
+import { ran } from './shell.ts'
 import { buildXload, figure, xload } from './xload.ts'
 
 const PASSWORD = 'bench password'
@@ -26,13 +27,15 @@ export async function run(args: readonly string[]): Promise<void> {
     ...(options.checkout === undefined ? {} : { checkout: options.checkout }),
   })
   try {
+    await buildXload()
+    // Whoever pings runs where it comes before the offenders, and never waits for the server's processor.
+    if (options.loadCpus !== undefined) await ran('taskset', ['-a', '-p', '-c', options.loadCpus, String(process.pid)])
     const settings = { port: server.port, domain: DOMAIN }
     for (const name of ['witness', 'flooder', 'sink', 'loginner']) await register(settings, name, PASSWORD)
     const witness = await XmppConnection.open(settings)
     await logIn(witness, { username: 'witness', password: PASSWORD })
     await bind(witness, 'w')
     const alone = await watched(server.pid, () => pings(witness, options.secs))
-    await buildXload()
     const script = join(import.meta.dirname, 'offenders.ts')
     // Lowest priority on their own processor: what is measured is the server's delay, not that of the one who measures.
     const command = ['nice', '-n', '19', process.execPath, script, String(server.directPort), DOMAIN, PASSWORD]
