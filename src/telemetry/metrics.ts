@@ -4,13 +4,18 @@ import type { FeatureContext, MetricSpec, Metrics } from '../contract/feature.ts
 /** The metrics of a set of specs, under the names their owner gave them. */
 export type Built<M extends Metrics> = FeatureContext<unknown, M, never>['metrics']
 
+/** The event loop is woken this often to see how late it is, also while nothing happens: not oftener than an idle server may cost. */
+const LOOP_LAG_MS = 100
+
 /** The one registry, made by server.ts and passed on; nothing registers on import. */
 export class MetricRegistry {
   readonly #registry = new Registry()
 
   /** @param process adds memory, CPU, event-loop delay and garbage collection of this process */
   constructor(options: { readonly process: boolean }) {
-    if (options.process) collectDefaultMetrics({ register: this.#registry, prefix: 'fernruf_' })
+    if (!options.process) return
+    const eventLoopMonitoringPrecision = LOOP_LAG_MS
+    collectDefaultMetrics({ register: this.#registry, prefix: 'fernruf_', eventLoopMonitoringPrecision })
   }
 
   /** Creates and registers one metric for each spec. @throws Error when a name is taken */
