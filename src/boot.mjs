@@ -80,18 +80,23 @@ export function run(command, args, env = process.env) {
   child.on('exit', (code, signal) => process.exit(code ?? 128 + constants.signals[signal]))
 }
 
-/**
- * Runs a TypeScript program, in this process when it is recent enough, else with the same options of Node's. What was stripped
- * of types is kept from one start to the next, which saves the stripper's 35 MiB; beside the packages, where whoever may write
- * may change the program anyhow. Where that cannot be written to, nothing is kept.
- */
+/** Runs a TypeScript program, in this process when it is recent enough, else the same command with another Node. */
 async function runScript(script, args) {
   const node = prepare()
-  if (node !== process.execPath)
-    return run(node, [...process.execArgv, fileURLToPath(import.meta.url), '--run', script, ...args])
-  module.enableCompileCache?.(join(root, 'node_modules', '.cache', 'compile'))
+  if (node !== process.execPath) return run(node, [...process.execArgv, ...process.argv.slice(1)])
   process.argv.splice(1, Number.POSITIVE_INFINITY, script, ...args)
   await import(pathToFileURL(script).href)
+}
+
+/**
+ * Keeps what was stripped of types from one start to the next, which saves the stripper's memory in each thread. It lies beside
+ * the packages, where whoever may write may change the program anyhow; where nothing can be written, nothing is kept.
+ */
+function keepCompiled() {
+  const folder = join(root, 'node_modules', '.cache', 'compile')
+  module.enableCompileCache?.(folder)
+  // Threads look here.
+  process.env.NODE_COMPILE_CACHE ??= folder
 }
 
 if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === realpathSync(fileURLToPath(import.meta.url))) {
@@ -99,5 +104,8 @@ if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === realpathS
   const main = join(root, 'src/main.ts')
   if (first === '--run') await runScript(resolve(rest[0] ?? ''), rest.slice(1))
   else if (first === '--watch') run(prepare(), ['--watch', '--watch-preserve-output', main, ...rest])
-  else await runScript(main, process.argv.slice(2))
+  else {
+    keepCompiled()
+    await runScript(main, process.argv.slice(2))
+  }
 }
