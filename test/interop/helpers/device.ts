@@ -1,4 +1,5 @@
 import type { InteropServer } from './interop-server.ts'
+import type { Remembered } from './orders.ts'
 
 /** An account as a client logs in to it. */
 export interface Credentials {
@@ -35,4 +36,22 @@ export interface Device {
   stop(): Promise<void>
 }
 
-export type Login = (server: InteropServer, credentials: Credentials) => Promise<Device>
+/** A device that lets itself be asked more than others. */
+export interface ProgrammedDevice extends Device {
+  /** The address it is bound to. */
+  readonly address: string
+  /** From now on it sees what the account's other devices say and hear. */
+  copies(): Promise<void>
+  /** Waits for the copy of a message. */
+  overhears(direction: 'sent' | 'received', from: string, body: string): Promise<void>
+  /** How many such copies have come so far. */
+  overheard(body: string): number
+  /** What the archive has with a contact. */
+  remembers(contact: string): Promise<readonly Remembered[]>
+  /** Loses its connection. It comes back by itself: see `returns`. */
+  isCut(): Promise<void>
+  /** Waits until it is back, with the stream it had. */
+  returns(): Promise<void>
+}
+
+export type Login<D extends Device = Device> = (server: InteropServer, credentials: Credentials) => Promise<D>

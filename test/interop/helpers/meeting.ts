@@ -23,14 +23,14 @@ export class Meeting {
   }
 
   /** A new account, registered in-band by this client. */
-  newcomer(login: Login, user: string): Promise<Device> {
+  newcomer<D extends Device>(login: Login<D>, user: string): Promise<D> {
     return this.device(login, { user, password: PASSWORD, resource: 'first', register: true })
   }
   /** One more device of an account, or the same again. */
-  again(login: Login, user: string, resource = 'first'): Promise<Device> {
+  again<D extends Device>(login: Login<D>, user: string, resource = 'first'): Promise<D> {
     return this.device(login, { user, password: PASSWORD, resource, register: false })
   }
-  async device(login: Login, credentials: Credentials): Promise<Device> {
+  async device<D extends Device>(login: Login<D>, credentials: Credentials): Promise<D> {
     const device = await login(this.server, credentials)
     this.#devices.push(device)
     return device

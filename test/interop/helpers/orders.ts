@@ -33,8 +33,20 @@ export type Order =
       readonly user: string
       readonly password: string
     }
+  /** Asks for copies of what the account's other devices say and hear. */
+  | { readonly do: 'copies' }
+  /** Reads what the archive has with a contact, two messages at a time. */
+  | { readonly do: 'history'; readonly with: string }
+  /** Loses its connection, without a word, and comes back by itself. */
+  | { readonly do: 'cut' }
   | { readonly do: 'leave' }
 
+/** A message that the archive has. */
+export interface Remembered {
+  readonly id: string
+  readonly from: string
+  readonly body: string
+}
 /** What the program tells, one JSON object per line on its standard output; addresses are as they came. */
 export type Event =
   | { readonly is: 'online'; readonly jid: string }
@@ -45,6 +57,15 @@ export type Event =
   | { readonly is: 'request'; readonly from: string }
   | { readonly is: 'presence'; readonly from: string; readonly available: boolean }
   | { readonly is: 'message'; readonly from: string; readonly body: string; readonly delayed: boolean }
+  | { readonly is: 'copying' | 'cut' | 'resumed' }
+  | {
+      readonly is: 'copy'
+      readonly direction: 'sent' | 'received'
+      readonly from: string
+      readonly to: string
+      readonly body: string
+    }
+  | { readonly is: 'history'; readonly messages: readonly Remembered[] }
   /** The server asked what has come, and was told. */
   | { readonly is: 'acknowledged' }
   /** A login went through: how, and what came of it. */

@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import type { Credentials, Device, Login } from './device.ts'
+import type { Credentials, Login, ProgrammedDevice } from './device.ts'
 import type { InteropServer } from './interop-server.ts'
-import type { Event, Order } from './orders.ts'
+import type { Event, Order, Remembered } from './orders.ts'
 
 const LIMIT_MS = 15_000
 const LEAVE_MS = 5_000
@@ -98,13 +98,15 @@ export class Program {
 const bare = (jid: string): string => jid.split('/')[0] ?? ''
 
 /** A device that a program of ours drives. */
-class ProgramDevice implements Device {
+class ProgramDevice implements ProgrammedDevice {
   readonly jid: string
+  readonly address: string
   readonly #program: Program
 
-  constructor(program: Program, jid: string) {
+  constructor(program: Program, address: string) {
     this.#program = program
-    this.jid = jid
+    this.address = address
+    this.jid = bare(address)
   }
 
   async adds(contact: string): Promise<void> {
@@ -139,16 +141,47 @@ class ProgramDevice implements Device {
   heard(body: string): Promise<number> {
     return Promise.resolve(this.#program.events.filter((event) => event.is === 'message' && event.body === body).length)
   }
+  async copies(): Promise<void> {
+    this.#program.order({ do: 'copies' })
+    await this.#program.event('copying')
+  }
+  async overhears(direction: 'sent' | 'received', from: string, body: string): Promise<void> {
+    await this.#program.event(
+      'copy',
+      (copy) => copy.direction === direction && bare(copy.from) === from && copy.body === body,
+    )
+  }
+  overheard(body: string): number {
+    return this.#program.events.filter((event) => event.is === 'copy' && event.body === body).length
+  }
+  async remembers(contact: string): Promise<readonly Remembered[]> {
+    this.#program.order({ do: 'history', with: contact })
+    return (await this.#next('history')).messages
+  }
+  async isCut(): Promise<void> {
+    this.#program.order({ do: 'cut' })
+    await this.#next('cut')
+  }
+  async returns(): Promise<void> {
+    const { events } = this.#program
+    const cut = events.findLastIndex(({ is }) => is === 'cut')
+    await this.#program.event('resumed', (event) => events.indexOf(event) > cut)
+  }
   leaves(): Promise<void> {
     return this.#program.leave()
   }
   stop(): Promise<void> {
     return this.#program.stop()
   }
+  #next<Is extends Event['is']>(is: Is): Promise<EventOf<Is>> {
+    const { events } = this.#program
+    const before = events.length
+    return this.#program.event(is, (event) => events.indexOf(event) >= before)
+  }
 }
 
 const loginBy =
-  (start: () => Program): Login =>
+  (start: () => Program): Login<ProgrammedDevice> =>
   async (server: InteropServer, credentials: Credentials) => {
     const program = start()
     const { port, tlsPort, domain } = server
@@ -158,11 +191,11 @@ const loginBy =
       const { jid } = await program.event('online')
       // Its own presence comes back when the server knows it (RFC 6121 section 4.2.2).
       await program.event('presence', ({ from, available }) => from === jid && available)
+      return new ProgramDevice(program, jid)
     } catch (error) {
       await program.stop()
       throw error
     }
-    return new ProgramDevice(program, `${credentials.user}@${domain}`)
   }
 
 export const startStanza = (): Program =>

@@ -24,7 +24,7 @@ class Device(slixmpp.ClientXMPP):
         # The development certificate signs itself.
         self.ssl_context.check_hostname = False
         self.ssl_context.verify_mode = ssl.CERT_NONE
-        for plugin in ('xep_0030', 'xep_0198', 'xep_0199', 'xep_0203'):
+        for plugin in ('xep_0030', 'xep_0198', 'xep_0199', 'xep_0203', 'xep_0280', 'xep_0313'):
             self.register_plugin(plugin)
         if order['do'] == 'phone' or order['register']:
             self.register_plugin('xep_0004')
@@ -38,6 +38,8 @@ class Device(slixmpp.ClientXMPP):
         self.add_event_handler('presence_available', lambda p: self.presence_came(p, True))
         self.add_event_handler('presence_unavailable', lambda p: self.presence_came(p, False))
         self.add_event_handler('message', self.message_came)
+        self.add_event_handler('carbon_sent', lambda m: self.copy_came('sent', m['carbon_sent']))
+        self.add_event_handler('carbon_received', lambda m: self.copy_came('received', m['carbon_received']))
         for fault in ('failed_auth', 'stream_error', 'connection_failed'):
             self.add_event_handler(fault, lambda e, fault=fault: tell(**{'is': 'failed', 'why': f'{fault}: {e}'}))
 
@@ -90,6 +92,17 @@ class Device(slixmpp.ClientXMPP):
         delayed = message.xml.find('{urn:xmpp:delay}delay') is not None
         tell(**{'is': 'message', 'from': str(message['from']), 'body': message['body'], 'delayed': delayed})
 
+    def copy_came(self, direction, message):
+        told = {'is': 'copy', 'direction': direction, 'from': str(message['from']), 'to': str(message['to'])}
+        tell(**told, body=message['body'])
+
+    async def tell_history(self, contact):
+        messages = []
+        async for found in self['xep_0313'].iterate(with_jid=contact, rsm={'max': 2}):
+            message = found['mam_result']['forwarded']['stanza']
+            messages.append({'id': found['mam_result']['id'], 'from': str(message['from']), 'body': message['body']})
+        tell(**{'is': 'history', 'messages': messages})
+
     def send(self, data, use_filters=True):
         # COMPAT(slixmpp 1.8.3): before login it keeps back all requests but bind and session, its own registration too.
         if isinstance(data, slixmpp.Iq) and data.get_plugin('register', check=True):
@@ -130,6 +143,11 @@ async def main():
                 device.send_presence_subscription(pto=order['jid'], ptype='subscribed')
             case 'say':
                 device.send_message(mto=order['to'], mbody=order['body'], mtype='chat')
+            case 'copies':
+                await device['xep_0280'].enable()
+                tell(**{'is': 'copying'})
+            case 'history':
+                await device.tell_history(order['with'])
             case 'leave':
                 await device.disconnect()
                 return

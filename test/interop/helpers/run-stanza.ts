@@ -1,5 +1,5 @@
 import { type Agent, createClient, type Stanzas } from 'stanza'
-import { type Order, obey, tell } from './orders.ts'
+import { type Order, obey, type Remembered, tell } from './orders.ts'
 import { TlsTransport } from './tls-transport.ts'
 
 type Login = Order & { readonly do: 'login' }
@@ -48,6 +48,8 @@ async function login(order: Login): Promise<Agent> {
   agent.on('message', ({ from, body, delay, type }) => {
     if (body !== undefined && type !== 'error') tell({ is: 'message', from, body, delayed: delay !== undefined })
   })
+  agent.on('carbon:sent', ({ carbon }) => tellCopy('sent', carbon.forward.message))
+  agent.on('carbon:received', ({ carbon }) => tellCopy('received', carbon.forward.message))
   agent.sm.on('send', ({ type }: Stanzas.StreamManagement) => {
     if (type === 'ack') tell({ is: 'acknowledged' })
   })
@@ -66,6 +68,26 @@ async function login(order: Login): Promise<Agent> {
   agent.sendPresence()
   tell({ is: 'online', jid: agent.jid })
   return agent
+}
+
+function tellCopy(direction: 'sent' | 'received', message: Stanzas.Forward['message'] = {}): void {
+  const { from = '', to = '', body = '' } = message
+  tell({ is: 'copy', direction, from, to, body })
+}
+async function tellHistory(agent: Agent, contact: string): Promise<void> {
+  const messages: Remembered[] = []
+  for (let paging: Stanzas.Paging = { max: 2 }; ; ) {
+    const page = await agent.searchHistory({ with: contact, paging })
+    for (const { id, item } of page.results ?? []) {
+      const { from = '', body = '' } = item.message ?? {}
+      messages.push({ id, from, body })
+    }
+    if (page.complete === true) break
+    const { last } = page.paging ?? {}
+    if (last === undefined) throw new Error('a page without end')
+    paging = { max: 2, after: last }
+  }
+  tell({ is: 'history', messages })
 }
 
 /** Fills in the form with the number, and again with the code that the test read. */
@@ -126,6 +148,13 @@ await obey(async (order) => {
     case 'say':
       // sendMessage() only queues, and what is queued is lost when it disconnects.
       return session?.send('message', { id: session.nextId(), to: order.to, type: 'chat', body: order.body })
+    case 'copies':
+      await session?.enableCarbons()
+      return tell({ is: 'copying' })
+    case 'history':
+      return session && tellHistory(session, order.with)
+    case 'cut':
+      throw new Error('it does not come back')
     case 'leave':
       if (session !== undefined) await leave(session)
       return

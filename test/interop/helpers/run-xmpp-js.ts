@@ -5,6 +5,7 @@ const NS_ROSTER = 'jabber:iq:roster'
 const NS_REGISTER = 'jabber:iq:register'
 const NS_SM = 'urn:xmpp:sm:3'
 const NS_DELAY = 'urn:xmpp:delay'
+const NS_CARBONS = 'urn:xmpp:carbons:2'
 const TIMEOUT_MS = 15_000
 
 const tellContacts = (query: XmlElement | undefined): void => {
@@ -18,10 +19,18 @@ function tellStanza(stanza: XmlElement): void {
     const body = stanza.getChildText('body')
     const delayed = stanza.getChild('delay', NS_DELAY) !== undefined
     if (body !== null && type !== 'error') tell({ is: 'message', from, body, delayed })
+    for (const direction of ['sent', 'received'] as const) tellCopy(direction, stanza.getChild(direction, NS_CARBONS))
   } else if (stanza.is('presence')) {
     if (type === 'subscribe') tell({ is: 'request', from })
     else if (type === undefined || type === 'unavailable') tell({ is: 'presence', from, available: type === undefined })
   }
+}
+
+function tellCopy(direction: 'sent' | 'received', copy: XmlElement | undefined): void {
+  const message = copy?.getChild('forwarded')?.getChild('message')
+  if (message === undefined) return
+  const { from = '', to = '' } = message.attrs
+  tell({ is: 'copy', direction, from, to, body: message.getChildText('body') ?? '' })
 }
 
 /** Connects by STARTTLS; an account that does not exist yet is made on the same stream, before SASL. */
@@ -32,7 +41,7 @@ async function login(order: Order & { readonly do: 'login' }): Promise<XmppClien
     domain,
     resource,
     credentials: async (authenticate, mechanisms) => {
-      if (order.register) {
+      if (order.register && session === undefined) {
         const fields = [xml('username', {}, username), xml('password', {}, password)]
         await xmpp.iqCaller.request(xml('iq', { type: 'set' }, xml('query', { xmlns: NS_REGISTER }, ...fields)))
         tell({ is: 'registered', user: username })
@@ -54,6 +63,7 @@ async function login(order: Order & { readonly do: 'login' }): Promise<XmppClien
     const { type } = element.attrs
     if (element.is('iq') && (type === 'result' || type === 'error')) xmpp.streamManagement.inbound++
   })
+  xmpp.streamManagement.on('resumed', () => tell({ is: 'resumed' }))
   xmpp.iqCallee.set(NS_ROSTER, 'query', ({ element }) => {
     tellContacts(element)
     return {}
@@ -79,6 +89,15 @@ await obey(async (order) => {
       return session.send(xml('presence', { to: order.jid, type: 'subscribed' }))
     case 'say':
       return session.send(xml('message', { to: order.to, type: 'chat' }, xml('body', {}, order.body)))
+    case 'copies':
+      await session.iqCaller.request(xml('iq', { type: 'set' }, xml('enable', { xmlns: NS_CARBONS })))
+      return tell({ is: 'copying' })
+    case 'history':
+      throw new Error('it reads no archive')
+    case 'cut':
+      session.reconnect.start()
+      session.socket?.socket?.destroy()
+      return tell({ is: 'cut' })
     case 'leave':
       await session.stop()
       // 0.14.0 goes on waiting for the answer to a header where that came sooner than it looked, and keeps the process alive.

@@ -19,14 +19,14 @@ declare module '@xmpp/client' {
     timeout: number
     /** Its wrapper of TLS, with the connection in it. */
     readonly socket: { readonly socket: { destroy(): void } | null } | null
-    readonly reconnect: { stop(): void }
+    readonly reconnect: { start(): void; stop(): void }
     readonly iqCaller: {
       get(query: XmlElement): Promise<XmlElement>
       request(iq: XmlElement): Promise<XmlElement>
     }
     readonly iqCallee: { set(ns: string, name: string, answer: (context: IqContext) => object): void }
     on(event: 'online', listener: (address: { toString(): string }) => void): void
-    readonly streamManagement: { inbound: number }
+    readonly streamManagement: { inbound: number; on(event: 'resumed', listener: () => void): void }
     on(event: 'element' | 'stanza' | 'nonza' | 'send', listener: (stanza: XmlElement) => void): void
     on(event: 'error', listener: (error: Error) => void): void
     send(element: XmlElement): Promise<void>
