@@ -1,4 +1,6 @@
 import { AccountError } from './account/accounts.ts'
+import { forgetDataKeys } from './account/data-keys.ts'
+import { KeyFileError } from './account/operator-keys.ts'
 import { PasswordError } from './account/password.ts'
 import type { Account, Delivery } from './account/store.ts'
 import {
@@ -6,6 +8,7 @@ import {
   type Admin,
   AdminError,
   type HistorySummary,
+  type InboxKeyRotation,
   type ServerKey as ServerKeySummary,
 } from './contract/admin.ts'
 import type { Core } from './core.ts'
@@ -81,6 +84,19 @@ export class CoreAdmin implements Admin {
     await openKeys(this.#core, true)
     return (await this.serverKey()) as ServerKeySummary
   }
+  async rotateInboxKeys(after: number): Promise<InboxKeyRotation> {
+    const { dataKeys } = this.#core.sealing
+    if (dataKeys === undefined) throw new AdminError('invalid', 'inbox.encryption.key_file is not configured')
+    return await withKeyFile(() => dataKeys.rewrap(after))
+  }
+  async forgetInboxKeys(operatorKey: string): Promise<number> {
+    const { dataKeys, operatorKeys } = this.#core.sealing
+    // Also lets go of what was unwrapped before its line was taken out of the file.
+    await withKeyFile(async () => await dataKeys?.reload())
+    if (operatorKeys?.find(operatorKey) !== undefined)
+      throw new AdminError('invalid', `${operatorKey} is in ${operatorKeys.path}; take its line out first`)
+    return await forgetDataKeys(this.#core.stores.dataKeys, operatorKey)
+  }
 
   #summary({ jid, isNumber, createdAt, disabledAt, delivery, fingerprint }: Account): AccountSummary {
     const isDisabled = disabledAt !== undefined
@@ -93,6 +109,16 @@ function accountJid(text: string): BareJid {
   if (jid === undefined || isFull(jid) || localOf(jid) === undefined)
     throw new AdminError('invalid', `${text} is no account's address (name@domain)`)
   return jid as BareJid
+}
+
+/** @throws AdminError when the file cannot be read again */
+async function withKeyFile<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (cause) {
+    if (!(cause instanceof KeyFileError)) throw cause
+    throw new AdminError('invalid', `inbox.encryption.key_file: ${cause.path} ${cause.text}`, { cause })
+  }
 }
 
 const ACCOUNT_TEXTS: Readonly<Record<AccountError['fault'], string>> = {

@@ -1,7 +1,10 @@
 import { join } from 'node:path'
 import { type AccountChange, Accounts } from './account/accounts.ts'
+import { DataKeys, lackingKeys, lackingText } from './account/data-keys.ts'
 import { DecoySecrets } from './account/decoy-secrets.ts'
+import { KeyFileError, OperatorKeys } from './account/operator-keys.ts'
 import { PASSWORD_DEFAULTS, Passwords } from './account/password.ts'
+import { PayloadSeal } from './account/payload-seal.ts'
 import { RootSecret, RootSecretError } from './account/root-secret.ts'
 import type { Account } from './account/store.ts'
 import type { Config } from './config/schema.ts'
@@ -25,6 +28,14 @@ export interface Core {
   readonly accounts: Accounts
   readonly keyStore: SqlKeyStore
   readonly domains: ReadonlySet<Domain>
+  readonly sealing: Sealing
+}
+/** Encryption at rest (`inbox.encryption`). */
+export interface Sealing {
+  readonly seal: PayloadSeal
+  /** Undefined where no key file is configured. */
+  readonly operatorKeys: OperatorKeys | undefined
+  readonly dataKeys: DataKeys | undefined
 }
 
 /** Opens store and root secret. @throws StartError */
@@ -44,6 +55,7 @@ export async function openCore(
     // Safe while other nodes run: migrations only add, under a lock, until a release says otherwise.
     if (parts.stores === undefined) await stores.migrate()
     const root = await openRoot(config, isEmbedded)
+    const sealing = await openSealing(config, stores)
     const passwords = new Passwords({ ...PASSWORD_DEFAULTS, maxWaiting: config.limits.login.checks })
     const domains: ReadonlySet<Domain> = new Set(config.domains)
     const accounts = new Accounts({
@@ -54,11 +66,31 @@ export async function openCore(
       ...(parts.onRemoving === undefined ? {} : { onRemoving: parts.onRemoving }),
     })
     const decoys = new DecoySecrets(root.derive('scram decoys'), PASSWORD_DEFAULTS.iterations)
-    return { config, stores, root, passwords, decoys, accounts, keyStore: new SqlKeyStore(stores.database), domains }
+    const keyStore = new SqlKeyStore(stores.database)
+    return { config, stores, root, passwords, decoys, accounts, keyStore, domains, sealing }
   } catch (error) {
     if (parts.stores === undefined) await stores.close()
     throw error
   }
+}
+
+async function openSealing({ inbox }: Config, { dataKeys: store }: Stores): Promise<Sealing> {
+  const { encryption } = inbox
+  if (encryption === undefined)
+    return { seal: new PayloadSeal(undefined, false), operatorKeys: undefined, dataKeys: undefined }
+  try {
+    const operatorKeys = await OperatorKeys.open(encryption.key_file)
+    const dataKeys = new DataKeys(store, operatorKeys)
+    return { seal: new PayloadSeal(dataKeys, encryption.enabled), operatorKeys, dataKeys }
+  } catch (error) {
+    if (!(error instanceof KeyFileError)) throw error
+    throw new StartError(`inbox.encryption.key_file: ${error.path} ${error.text}`, { cause: error })
+  }
+}
+/** Whatever is sealed in the store can be opened, as far as the operator's keys go. @throws StartError */
+export async function checkSealing({ stores, sealing: { operatorKeys } }: Core): Promise<void> {
+  const lacking = await lackingKeys(stores.dataKeys, operatorKeys)
+  if (lacking.length > 0) throw new StartError(lackingText(lacking, operatorKeys?.path))
 }
 
 async function openRoot(config: Config, isEmbedded: boolean): Promise<RootSecret> {

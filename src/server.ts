@@ -4,6 +4,7 @@ import { Devices } from './account/devices.ts'
 import { LastSeen } from './account/last-seen.ts'
 import { BLOCKED_PREFIXES } from './account/phone-number.ts'
 import { Registration } from './account/registration.ts'
+import { SealedPrivateStore } from './account/sealed-private-store.ts'
 import type { SmsProvider } from './account/sms-provider.ts'
 import { Throttle } from './account/throttle.ts'
 import { Tokens } from './account/tokens.ts'
@@ -18,7 +19,7 @@ import type { Admin } from './contract/admin.ts'
 import { enabledOf, type Handlers } from './contract/feature.ts'
 import type { Ports } from './contract/ports.ts'
 import type { Session } from './contract/session.ts'
-import { openCore, openKeys } from './core.ts'
+import { checkSealing, openCore, openKeys } from './core.ts'
 import { FEATURES } from './features/index.ts'
 import { serveAdmin } from './http/admin-socket.ts'
 import { listenOps } from './http/ops.ts'
@@ -26,6 +27,7 @@ import { isArchived } from './inbox/archiving.ts'
 import { Inbox } from './inbox/inbox.ts'
 import { POLICIES } from './inbox/policy.ts'
 import { Quota } from './inbox/quota.ts'
+import { SealedArchiveStore, SealedInboxStore } from './inbox/sealed-store.ts'
 import { tidyArchives } from './inbox/tidy.ts'
 import { Certificates, developmentCertificate } from './net/certificates.ts'
 import { ConnectionCounts, listen } from './net/listener.ts'
@@ -126,7 +128,8 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     },
   })
   teardown.add(() => (options.stores === undefined ? core.stores.close() : undefined))
-  const { domains, root, stores } = core
+  const { domains, root, stores, sealing } = core
+  await checkSealing(core)
   const enabled = enabledOf(FEATURES, config.features)
   const enabledNames = new Set(enabled.map((feature) => feature.name))
   const isOn = (name: string): boolean => enabledNames.has(name)
@@ -148,8 +151,9 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
   teardown.add(() => bus.close())
   const { registry } = network
   const sessions = new Sessions(wheel, limits.session.per_account)
-  const inboxStore = measured(stores.inbox, 'inbox', time)
-  const archive = measured(stores.archive, 'archive', time)
+  const sealedLog = logs.part({ part: 'inbox' })
+  const inboxStore = measured(new SealedInboxStore(stores.inbox, sealing.seal, sealedLog), 'inbox', time)
+  const archive = measured(new SealedArchiveStore(stores.archive, sealing.seal, sealedLog), 'archive', time)
   const rosterStore = measured(stores.rosters, 'roster', time)
   const isUnavailable = (error: unknown) => error instanceof StoreError && error.fault === 'unavailable'
   const quota = new Quota(inboxStore, limits.inbox.open_entries, limits.inbox.open_bytes)
@@ -257,7 +261,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     rosters,
     blocks: measured(stores.blocks, 'blocking', time),
     reports: measured(stores.reports, 'reports', time),
-    privateXml: measured(stores.privateXml, 'private', time),
+    privateXml: measured(new SealedPrivateStore(stores.privateXml, sealing.seal), 'private', time),
     vcards: measured(stores.vcards, 'vcard', time),
     lastSeen,
     presence,
@@ -470,6 +474,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     fingerprint: keys.serverKey().fingerprint,
     admin,
     reload: async (next) => {
+      await sealing.dataKeys?.reload()
       logs.level(next.log.level)
       await certificates.reload()
     },

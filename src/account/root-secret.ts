@@ -1,6 +1,6 @@
 import { hkdfSync, randomBytes } from 'node:crypto'
-import { link, open, readFile, unlink } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { readFile } from 'node:fs/promises'
+import { makeFile } from '../util/new-file.ts'
 
 export type RootSecretFault = 'missing' | 'unreadable' | 'unwritable' | 'empty' | 'too-short'
 
@@ -74,31 +74,10 @@ function derive(secret: Buffer, purpose: string): Buffer {
   return Buffer.from(hkdfSync('sha256', secret, 'fernruf', purpose, 32))
 }
 
-/** Writes beside the file and links it into place: whoever reads it finds the whole secret, also after a power cut. */
+/** Where another process was first, its secret is the one. */
 async function make(path: string): Promise<void> {
-  const beside = `${path}.${randomBytes(8).toString('hex')}`
   try {
-    const file = await open(beside, 'wx', 0o600)
-    try {
-      await file.writeFile(`${randomBytes(MADE_BYTES).toString('base64url')}\n`)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    try {
-      await link(beside, path)
-    } catch (error) {
-      // Another process was first; its secret is the one.
-      if (codeOf(error) !== 'EEXIST') throw error
-    } finally {
-      await unlink(beside)
-    }
-    const folder = await open(dirname(path))
-    try {
-      await folder.sync()
-    } finally {
-      await folder.close()
-    }
+    await makeFile(path, `${randomBytes(MADE_BYTES).toString('base64url')}\n`)
   } catch (error) {
     throw new RootSecretError('unwritable', path, error)
   }

@@ -29,7 +29,7 @@ export interface Command {
 
 const COMMON: ParseArgsOptionsConfig = { config: { type: 'string' }, help: { type: 'boolean', short: 'h' } }
 
-const wordsOf = (command: Command): string[] => command.usage.split(' ').filter((word) => /^[a-z]+$/.test(word))
+const wordsOf = (command: Command): string[] => command.usage.split(' ').filter((word) => /^[a-z-]+$/.test(word))
 const argumentsOf = (command: Command): string[] =>
   command.usage.split(' ').filter((word) => /^\[?[A-Z]+\]?$/.test(word))
 

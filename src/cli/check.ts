@@ -1,10 +1,12 @@
 import { accessSync, constants, existsSync, readdirSync, statfsSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
+import { lackingKeys, lackingText } from '../account/data-keys.ts'
+import { KeyFileError, OperatorKeys } from '../account/operator-keys.ts'
 import { RootSecret, RootSecretError } from '../account/root-secret.ts'
 import { type Config, unbuiltSections } from '../config/schema.ts'
 import { isAnswered, socketPath } from '../http/admin-socket.ts'
-import { openStores } from '../storage/open.ts'
-import { type Database, StoreError } from '../storage/sql.ts'
+import { openStores, type Stores } from '../storage/open.ts'
+import { StoreError } from '../storage/sql.ts'
 import { StartError } from '../util/start-error.ts'
 import type { Call, Command, ExitCode } from './args.ts'
 import { checkDns, checkGateway, checkPorts } from './check-net.ts'
@@ -37,6 +39,7 @@ async function check(call: Call): Promise<ExitCode> {
     ...(isRunning ? [ok(`ports: a server is running on ${config.data_dir}`)] : await checkPorts(config)),
     ...checkFolder(config.data_dir),
     ...(await checkSecret(config)),
+    ...(await checkKeyFile(config)),
     ...(isRunning && config.database === undefined
       ? [ok('store: in use by the running server')]
       : await checkStore(config)),
@@ -99,6 +102,27 @@ async function checkSecret(config: Config): Promise<Finding[]> {
   }
 }
 
+/** The operator's keys for encryption at rest; whether they are the right ones, the store tells. */
+export async function checkKeyFile({ inbox }: Pick<Config, 'inbox'>): Promise<Finding[]> {
+  const path = inbox.encryption?.key_file
+  if (path === undefined) return []
+  try {
+    await OperatorKeys.open(path)
+    return [ok(`inbox.encryption.key_file: ${path} can be read`)]
+  } catch (error) {
+    return [fault(`inbox.encryption.key_file: ${path} ${error instanceof KeyFileError ? error.text : reasonOf(error)}`)]
+  }
+}
+/** A key file that cannot be read is told by `checkKeyFile`; before the migrations there is nothing sealed. */
+async function checkSealed({ inbox }: Config, { dataKeys }: Stores): Promise<Finding[]> {
+  const path = inbox.encryption?.key_file
+  const operatorKeys = path === undefined ? undefined : await OperatorKeys.open(path).catch(() => 'faulty' as const)
+  if (operatorKeys === 'faulty') return []
+  const lacking = await lackingKeys(dataKeys, operatorKeys).catch(() => [])
+  if (lacking.length > 0) return [fault(lackingText(lacking, path))]
+  return path === undefined ? [] : [ok('inbox.encryption: its keys are those of the store')]
+}
+
 /** Reachable, how far its migrations are, and whether its clock agrees with ours. */
 async function checkStore(config: Config): Promise<Finding[]> {
   const isEmbedded = config.database === undefined
@@ -106,7 +130,8 @@ async function checkStore(config: Config): Promise<Finding[]> {
   if (isEmbedded && !existsSync(resolve(config.data_dir, 'fernruf.db')))
     return [ok('store: will be made at the first start')]
   try {
-    const database = await openDatabase(config)
+    const stores = await openAsIs(config)
+    const { database } = stores
     try {
       const sent = Date.now()
       const [row] = isEmbedded
@@ -124,9 +149,10 @@ async function checkStore(config: Config): Promise<Finding[]> {
         ...(skew > MAX_SKEW_MS
           ? [warning(`clock: this machine and the database are ${Math.round(skew / 1000)} s apart`)]
           : []),
+        ...(await checkSealed(config, stores)),
       ]
     } finally {
-      await database.close()
+      await stores.close()
     }
   } catch (error) {
     if (error instanceof StartError) return [fault(error.message)]
@@ -136,9 +162,8 @@ async function checkStore(config: Config): Promise<Finding[]> {
 }
 
 /** The database as it is, without migrations. @throws StartError */
-async function openDatabase(config: Config): Promise<Database> {
-  const url = config.database?.url.reveal()
-  return (await openStores({ databaseUrl: url, dataDir: config.data_dir, connections: 1 })).database
+function openAsIs(config: Config): Promise<Stores> {
+  return openStores({ databaseUrl: config.database?.url.reveal(), dataDir: config.data_dir, connections: 1 })
 }
 
 const migrationsOf = (dialect: string): string[] =>

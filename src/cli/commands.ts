@@ -3,6 +3,7 @@ import { ACCOUNT_COMMANDS } from './account.ts'
 import type { Command } from './args.ts'
 import { CHECK } from './check.ts'
 import { configOf } from './context.ts'
+import { INBOX_KEY_COMMANDS } from './inbox-key.ts'
 import { KEY_COMMANDS } from './key.ts'
 import { SERVE } from './serve.ts'
 
@@ -40,6 +41,7 @@ export const COMMANDS: readonly Command[] = [
   ...KEY_COMMANDS,
   later('key rotate'),
   later('key import FILE'),
+  ...INBOX_KEY_COMMANDS,
   later('network add DOMAIN FINGERPRINT'),
   later('network remove DOMAIN'),
   later('network list'),

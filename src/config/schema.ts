@@ -120,6 +120,16 @@ const inbox = z
     exclusive_timeout: duration().prefault('30s'),
     retention: duration().prefault('365d').describe('How long the archive keeps what was taken.'),
     open_for: duration().prefault('30d').describe('How long a message waits for a device to take it.'),
+    encryption: z
+      .strictObject({
+        key_file: path().describe('The operator’s keys, one a line, newest first; fernruf inbox-key init makes it.'),
+        enabled: z
+          .boolean('expected true or false')
+          .default(true)
+          .describe('false: new messages are kept in clear, sealed ones stay readable.'),
+      })
+      .optional()
+      .describe('Seals stored messages and private XML; absent: they are kept in clear.'),
   })
   .prefault({})
 

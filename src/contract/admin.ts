@@ -33,6 +33,17 @@ export interface ServerKey {
   readonly createdAt: number
 }
 
+/** One step of a rotation of the keys of encryption at rest. */
+export interface InboxKeyRotation {
+  /** Of the operator key that wraps now. */
+  readonly operatorKey: string
+  readonly rewrapped: number
+  /** Data keys that no line of the key file unwraps. */
+  readonly left: number
+  /** Where the next step begins; undefined: all is done. */
+  readonly last: number | undefined
+}
+
 /**
  * What an operator can do: over the running server's socket, or on the store when none runs. Every change is announced, so
  * that a disabled account's sessions end at once. All methods reject with AdminError.
@@ -54,6 +65,10 @@ export interface Admin {
   serverKey(): Promise<ServerKey | undefined>
   /** Makes the server's key; the existing one when there is one. */
   initServerKey(): Promise<ServerKey>
+  /** One step of wrapping the accounts' data keys under the newest operator key, from the account after `after` on; 0 begins. */
+  rotateInboxKeys(after: number): Promise<InboxKeyRotation>
+  /** Destroys some of the data keys under this operator key, and with them what they sealed; returns how many, 0 when none is left. */
+  forgetInboxKeys(operatorKey: string): Promise<number>
 }
 
 export const ADMIN_FAULTS = ['invalid', 'not-found', 'exists', 'unavailable'] as const

@@ -16,6 +16,13 @@ const summary = z.object({
   sessions: z.number().optional(),
 })
 const history = z.object({ messages: z.number(), oldest: z.number().optional(), newest: z.number().optional() })
+const operatorKey = z.string().regex(/^[0-9a-f]{16}$/)
+const rotation = z.object({
+  operatorKey: z.string(),
+  rewrapped: z.number(),
+  left: z.number(),
+  last: z.number().optional(),
+})
 const serverKey = z.object({ fingerprint: z.string(), userId: z.string(), createdAt: z.number() })
 
 /** What may go over the socket: arguments and result of each call, checked on both sides. */
@@ -31,6 +38,8 @@ export const CALLS = {
   deleteHistory: { args: z.tuple([jid, z.int().nullable()]), result: z.number() },
   serverKey: { args: z.tuple([]), result: serverKey.optional() },
   initServerKey: { args: z.tuple([]), result: serverKey },
+  rotateInboxKeys: { args: z.tuple([z.int().min(0)]), result: rotation },
+  forgetInboxKeys: { args: z.tuple([operatorKey]), result: z.number() },
 } as const satisfies Readonly<Record<keyof Admin, { readonly args: z.ZodType; readonly result: z.ZodType }>>
 
 export const failure = z.object({ fault: z.enum(ADMIN_FAULTS), message: z.string() })
@@ -50,6 +59,8 @@ export const PERFORM: {
   deleteHistory: (admin, [of, before]) => admin.deleteHistory(of, before ?? undefined),
   serverKey: (admin) => admin.serverKey(),
   initServerKey: (admin) => admin.initServerKey(),
+  rotateInboxKeys: (admin, [after]) => admin.rotateInboxKeys(after),
+  forgetInboxKeys: (admin, [key]) => admin.forgetInboxKeys(key),
 }
 
 /** Checks and performs one call. @throws z.ZodError for arguments that do not fit */

@@ -33,6 +33,11 @@ export async function connectAdmin(dataDir: string): Promise<Admin | undefined> 
     deleteHistory: (jid, before) => call('deleteHistory', jid, before ?? null),
     serverKey: () => call('serverKey'),
     initServerKey: () => call('initServerKey'),
+    rotateInboxKeys: async (after) => {
+      const { last, ...rest } = await call('rotateInboxKeys', after)
+      return { ...rest, last }
+    },
+    forgetInboxKeys: (operatorKey) => call('forgetInboxKeys', operatorKey),
   }
 }
 

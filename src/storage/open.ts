@@ -1,3 +1,4 @@
+import type { DataKeyStore } from '../account/data-key-store.ts'
 import type { LastSeenStore } from '../account/last-seen-store.ts'
 import type { LoginStore } from '../account/login-store.ts'
 import type { PrivateStore } from '../account/private-store.ts'
@@ -12,6 +13,7 @@ import { StartError } from '../util/start-error.ts'
 import { SqlAccountStore } from './account-store.ts'
 import { SqlArchiveStore } from './archive-store.ts'
 import { SqlBlockStore } from './block-store.ts'
+import { SqlDataKeyStore } from './data-key-store.ts'
 import { SqlInboxStore } from './inbox-store.ts'
 import { SqlLastSeenStore } from './last-seen-store.ts'
 import { SqlLoginStore } from './login-store.ts'
@@ -36,6 +38,7 @@ export interface Stores {
   readonly lastSeen: LastSeenStore
   readonly inbox: InboxStore
   readonly archive: ArchiveStore
+  readonly dataKeys: DataKeyStore
   /** Brings the database up to date; returns the names of the migrations applied. @throws StartError, StoreError */
   migrate(): Promise<readonly string[]>
   close(): Promise<void>
@@ -76,6 +79,7 @@ function storesOn(database: Database, inbox: InboxStore, now: () => number): Sto
     lastSeen: new SqlLastSeenStore(database),
     inbox,
     archive: new SqlArchiveStore(database),
+    dataKeys: new SqlDataKeyStore(database),
     migrate: () => migrate(database),
     close: () => database.close(),
   }

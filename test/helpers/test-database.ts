@@ -3,6 +3,9 @@ import { readdir, readFile } from 'node:fs/promises'
 import test, { type TestContext } from 'node:test'
 import { Client } from 'pg'
 import { openStores, type StoreOptions, type Stores } from '../../src/storage/open.ts'
+import { SEAL_BYTES } from '../../src/util/seal.ts'
+import { KeyFile } from './operator-keys.ts'
+import { sealedStores } from './sealed-stores.ts'
 
 /** Where databases may be made and dropped, as `postgres://user@host:port/postgres`. */
 const SERVER = process.env['FERNRUF_TEST_POSTGRES']
@@ -11,11 +14,17 @@ const TEMPLATE_LOCK = 7_300_311
 
 export interface TestStores extends Stores {
   readonly dialect: 'postgres' | 'sqlite'
+  /** By how much a stored payload is longer than what was given. */
+  readonly overhead: number
   /** Undefined on SQLite. */
   readonly databaseUrl: string | undefined
   /** The same database through connections of its own; on SQLite, which has one, these stores. */
   second(): Promise<Stores>
 }
+
+/** Set by a file that runs a suite of others once more with its messages sealed. */
+const IS_SEALED = process.env.FERNRUF_TEST_SEALED === '1'
+const OVERHEAD = IS_SEALED ? SEAL_BYTES : 0
 
 /** One test for each dialect, each on an empty database of its own; without a server PostgreSQL's is skipped with the reason. */
 export function withStores(
@@ -24,18 +33,29 @@ export function withStores(
   options: Pick<StoreOptions, 'now' | 'connections'> = {},
 ): void {
   test(`${name} (sqlite)`, async (t) => {
-    const stores = await openStores({ databaseUrl: undefined, dataDir: ':memory:', ...options })
-    t.after(() => stores.close())
-    await stores.migrate()
-    await work({ ...stores, dialect: 'sqlite', databaseUrl: undefined, second: () => Promise.resolve(stores) }, t)
+    const opened = await openStores({ databaseUrl: undefined, dataDir: ':memory:', ...options })
+    t.after(() => opened.close())
+    await opened.migrate()
+    const stores = IS_SEALED ? await sealedStores(opened, new KeyFile(t)) : opened
+    await work(
+      {
+        ...stores,
+        dialect: 'sqlite',
+        overhead: OVERHEAD,
+        databaseUrl: undefined,
+        second: () => Promise.resolve(stores),
+      },
+      t,
+    )
   })
   withPostgres(name, async (databaseUrl, t) => {
+    const file = IS_SEALED ? new KeyFile(t) : undefined
     const open = async () => {
       const stores = await openStores({ databaseUrl, dataDir: '', ...options })
       t.after(() => stores.close())
-      return stores
+      return file === undefined ? stores : await sealedStores(stores, file)
     }
-    await work({ ...(await open()), dialect: 'postgres', databaseUrl, second: open }, t)
+    await work({ ...(await open()), dialect: 'postgres', overhead: OVERHEAD, databaseUrl, second: open }, t)
   })
 }
 

@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { OperatorKeys } from '../../src/account/operator-keys.ts'
 import type { ScramMechanism } from '../../src/account/store.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { FEATURES } from '../../src/features/index.ts'
@@ -37,6 +38,7 @@ export interface TestServers {
 /** Sections laid over the test configuration. */
 export type ServerSettings = Readonly<Record<string, unknown>> & {
   readonly limits?: Readonly<Record<string, unknown>>
+  readonly inbox?: Readonly<Record<string, unknown>>
 }
 
 const DOMAIN = 'localhost'
@@ -66,6 +68,9 @@ export async function startTestServers(count: number, settings: ServerSettings =
     account: { registration: ['open'] },
     log: { level: 'info' },
     ...settings,
+    ...(process.env.FERNRUF_TEST_SEALED === '1'
+      ? { inbox: { encryption: await keyFileIn(folder), ...settings.inbox } }
+      : {}),
     limits: { ...WIDE_LIMITS, ...settings.limits },
   }
   await mkdir(config.data_dir)
@@ -115,6 +120,13 @@ export async function startTestServers(count: number, settings: ServerSettings =
     },
     stop,
   }
+}
+
+/** With `FERNRUF_TEST_SEALED=1` messages are sealed. */
+async function keyFileIn(folder: string): Promise<{ readonly key_file: string }> {
+  const file = join(folder, 'inbox-key')
+  await OperatorKeys.make(file)
+  return { key_file: file }
 }
 
 /** On PostgreSQL with `FERNRUF_TEST_STORES=services`, else in memory. */

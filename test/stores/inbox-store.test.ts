@@ -99,12 +99,12 @@ withStores(
 )
 
 withStores('the quota counts what is open', async (stores) => {
-  const { inbox } = stores
+  const { inbox, overhead } = stores
   const { id } = await createAccount(stores, 'alice@example.org')
   const ids = idsOf(await inbox.commit(batch(['1', '22', '333'].map((body) => entry(id, body, { archived: true })))))
-  assert.deepEqual(await inbox.waiting(id), { entries: 3, bytes: 6 })
+  assert.deepEqual(await inbox.waiting(id), { entries: 3, bytes: 6 + 3 * overhead })
   await inbox.commit(batch([], [takesOf(id, [ids[1]])]))
-  assert.deepEqual(await inbox.waiting(id), { entries: 2, bytes: 4 })
+  assert.deepEqual(await inbox.waiting(id), { entries: 2, bytes: 4 + 2 * overhead })
   assert.deepEqual(await inbox.waiting(id + 1), { entries: 0, bytes: 0 })
 })
 
@@ -305,14 +305,10 @@ withStores('what lingers goes with a sweep, and only that', async (stores) => {
   const { inbox, database } = stores
   const { id } = await createAccount(stores, 'alice@example.org')
   const other = (await createAccount(stores, 'bob@example.org')).id
+  const names = new Map<string, string>()
   const rows = async (account: number) =>
-    (
-      await database.query<{ body: Uint8Array }>(
-        'select payload as body from entry where account_id = $1 order by id',
-        [account],
-      )
-    )
-      .map(({ body }) => text(body))
+    (await database.query<{ id: number }>('select id from entry where account_id = $1 order by id', [account]))
+      .map((row) => names.get(`${account}.${row.id}`))
       .join('')
   const ids = idsOf(
     await inbox.commit(
@@ -320,6 +316,8 @@ withStores('what lingers goes with a sweep, and only that', async (stores) => {
     ),
   )
   const others = idsOf(await inbox.commit(batch([entry(other, 'x'), entry(other, 'y')])))
+  for (const [i, one] of ids.entries()) names.set(`${id}.${one}`, 'aBcDef'[i] ?? '')
+  for (const [i, one] of others.entries()) names.set(`${other}.${one}`, 'xy'[i] ?? '')
   await inbox.commit(batch([], [takesOf(id, [ids[0], ids[1], ids[4]], true), takesOf(other, [others[0]], true)]))
   assert.equal(await rows(id), 'aBcDef')
   await inbox.sweep(id)

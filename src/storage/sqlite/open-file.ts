@@ -6,7 +6,8 @@ import { StartError } from '../../util/start-error.ts'
 /** WAL with `synchronous=FULL`: a commit is on disk before it is answered (https://sqlite.org/pragma.html#pragma_synchronous). */
 const PRAGMAS = `
   pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on; pragma recursive_triggers = on;
-  pragma busy_timeout = 5000; pragma temp_store = memory; pragma cache_size = -16000; pragma journal_size_limit = 16777216`
+  pragma busy_timeout = 5000; pragma temp_store = memory; pragma cache_size = -16000; pragma journal_size_limit = 16777216;
+  pragma secure_delete = on`
 
 export interface OpenFile {
   readonly database: DatabaseSync

@@ -36,6 +36,9 @@ function recorder() {
     deleteHistory: (...args) => note('deleteHistory', ...args).then(() => 17),
     serverKey: () => Promise.resolve(undefined),
     initServerKey: () => Promise.resolve({ fingerprint: 'AB', userId: 'example.org', createdAt: 5 }),
+    rotateInboxKeys: (after) =>
+      note('rotateInboxKeys', after).then(() => ({ operatorKey: 'k', rewrapped: 3, left: 1, last: undefined })),
+    forgetInboxKeys: (...args) => note('forgetInboxKeys', ...args).then(() => 7),
   }
   return { admin, calls }
 }
@@ -70,6 +73,9 @@ test('every call arrives with its arguments and comes back with its result', asy
   assert.deepEqual(await client.showHistory('romeo@example.org'), { messages: 1, oldest: 5, newest: undefined })
   assert.equal(await client.deleteHistory('romeo@example.org', undefined), 17)
   assert.equal(await client.deleteHistory('romeo@example.org', 5), 17)
+  assert.deepEqual(await client.rotateInboxKeys(5), { operatorKey: 'k', rewrapped: 3, left: 1, last: undefined })
+  assert.equal(await client.forgetInboxKeys('0123456789abcdef'), 7)
+  await assert.rejects(client.forgetInboxKeys('no id'), AdminError)
   assert.deepEqual(calls, [
     ['addAccount', 'romeo@example.org', 'pässword'],
     ['setDisabled', 'romeo@example.org', true],
@@ -80,6 +86,8 @@ test('every call arrives with its arguments and comes back with its result', asy
     ['showHistory', 'romeo@example.org'],
     ['deleteHistory', 'romeo@example.org', undefined],
     ['deleteHistory', 'romeo@example.org', 5],
+    ['rotateInboxKeys', 5],
+    ['forgetInboxKeys', '0123456789abcdef'],
   ])
 })
 
