@@ -68,8 +68,10 @@ story(
 /** A server's folder with one sealed message in it. */
 class World {
   readonly folder: string
+  readonly #t: TestContext
 
   constructor(t: TestContext) {
+    this.#t = t
     this.folder = mkdtempSync(join(tmpdir(), 'fernruf-encryption-'))
     t.after(() => rmSync(this.folder, { recursive: true }))
   }
@@ -92,7 +94,10 @@ class World {
   }
   async start(encryption: object | undefined): Promise<RunningServer> {
     const file = this.config(encryption)
-    return await startServer(loadConfig(file, {}, FEATURES), { log: { write: () => undefined } })
+    const server = await startServer(loadConfig(file, {}, FEATURES), { log: { write: () => undefined } })
+    // Also where the test ends early: what runs on would keep the file from ending.
+    this.#t.after(() => server.close())
+    return server
   }
   /** Seals a message, as a server would. */
   async seal(file: KeyFile): Promise<number> {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import test, { type TestContext } from 'node:test'
 import { DataKeys } from '../../../src/account/data-keys.ts'
 import { type Payload, PayloadSeal, SealError } from '../../../src/account/payload-seal.ts'
+import { unseal } from '../../../src/util/seal.ts'
 import { MemoryDataKeyStore } from '../../helpers/memory-data-key-store.ts'
 import { KeyFile } from '../../helpers/operator-keys.ts'
 import { bytes, text } from '../../helpers/store-samples.ts'
@@ -74,4 +75,13 @@ test('each of many has a nonce of its own', async (t) => {
   const { on } = await sealing(t)
   const sealed = await on.sealAll(Array.from({ length: 300 }, () => payload(1, '<x/>')))
   assert.equal(new Set(sealed.map((one) => Buffer.from(one.subarray(1, 13)).toString('hex'))).size, 300)
+})
+
+test('account and place are bound in, as what is stored already has them', async (t) => {
+  const store = new MemoryDataKeyStore()
+  const keys = new DataKeys(store, await new KeyFile(t).open())
+  const sealed = await new PayloadSeal(keys, true).seal(payload(12, '<x/>', 'entry'))
+  const key = (await keys.find([12])).get(12)
+  assert.ok(key)
+  assert.deepEqual(unseal(key, sealed, 'fernruf payload\n12\nentry'), Buffer.from('<x/>'))
 })
