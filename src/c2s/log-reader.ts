@@ -58,8 +58,9 @@ export class LogReader implements FollowPort {
     this.#parts = parts
     this.#port = port
   }
-  get position(): number {
-    return this.#follower.position
+  /** Its place in the log, 0 where that is empty; undefined before it was read. */
+  get position(): number | undefined {
+    return this.#follower.hasRead ? this.#follower.position : undefined
   }
   /** See Follower. */
   get unread(): number | undefined {

@@ -120,8 +120,11 @@ export class LogTurn {
   get #isKnown(): boolean {
     return this.#policy.begins === 'device' && this.#device !== undefined && this.#queuedAt !== undefined
   }
-  get #cursor(): number {
-    return Math.min((this.#port.oldestEntry ?? Number.POSITIVE_INFINITY) - 1, this.#log.position)
+  get #cursor(): number | undefined {
+    const { position } = this.#log
+    return position === undefined
+      ? undefined
+      : Math.min((this.#port.oldestEntry ?? Number.POSITIVE_INFINITY) - 1, position)
   }
 
   /** True when what this session takes is still to be read: by one of the account's that is behind, or by a device that may come. */

@@ -48,6 +48,10 @@ export class Follower {
   get position(): number {
     return this.#position
   }
+  /** True when the log was read, so that the position says something. */
+  get hasRead(): boolean {
+    return this.#since !== undefined
+  }
   /** Above it is what a session that ends leaves unread; undefined: it was not at the log. */
   get unread(): number | undefined {
     return this.#isBegun ? this.#position : undefined

@@ -43,7 +43,7 @@ export class Inbox implements Timed {
   readonly #quota: Quota
   readonly #lanes = new Map<number, Lane>()
   readonly #log: Logger
-  readonly #devices = new Map<number, Map<string, () => number>>()
+  readonly #devices = new Map<number, Map<string, () => number | undefined>>()
   #devicesTimer: NodeJS.Timeout | undefined
   #savingDevices = Promise.resolve()
   /** Accounts of which entries linger by what was taken here. */
@@ -155,9 +155,9 @@ export class Inbox implements Timed {
     await this.#saveDevices()
     return await this.#store.deviceCursor(account, device)
   }
-  /** A device has taken something; its cursor is asked for when it is saved, soon. */
-  deviceTook(account: number, device: string, cursor: () => number): void {
-    const devices = this.#devices.get(account) ?? new Map<string, () => number>()
+  /** A device has taken something; its cursor is asked for when it is saved, soon, and saved if it has one. */
+  deviceTook(account: number, device: string, cursor: () => number | undefined): void {
+    const devices = this.#devices.get(account) ?? new Map<string, () => number | undefined>()
     this.#devices.set(account, devices.set(device, cursor))
     this.#devicesTimer ??= setTimeout(() => void this.#saveDevices(), DEVICES_MS)
   }
@@ -172,13 +172,13 @@ export class Inbox implements Timed {
     if (this.#devices.size === 0) return
     const cursors: DeviceCursor[] = []
     for (const [account, devices] of this.#devices)
-      for (const [device, cursor] of devices) cursors.push({ account, device, cursor: cursor() })
+      for (const [device, cursorOf] of devices) {
+        const cursor = cursorOf()
+        if (cursor !== undefined) cursors.push({ account, device, cursor })
+      }
     this.#devices.clear()
     try {
-      await this.#store.saveDevices(
-        cursors.filter(({ cursor }) => cursor > 0),
-        MAX_DEVICES,
-      )
+      await this.#store.saveDevices(cursors, MAX_DEVICES)
     } catch (error) {
       // Entries come again under the same id.
       this.#log.warn({ err: error }, 'device cursors could not be saved')
@@ -203,7 +203,10 @@ export class Inbox implements Timed {
   ): Promise<{ entries: readonly StoredEntry[]; last: number }> {
     this.commitHeld(account)
     await this.flushed(account)
-    return await this.#store.read(account, Math.min(after, Number.MAX_SAFE_INTEGER), since, limit)
+    const page = await this.#store.read(account, Math.min(after, Number.MAX_SAFE_INTEGER), since, limit)
+    // It may have overtaken the answer to the commit that gave its entries their ids.
+    if ((this.#lanes.get(account)?.committing ?? 0) > 0) await this.#commit.flushed()
+    return page
   }
   /** Settles when all entries and takes of the account that this node knows of are in the store. */
   async flushed(account: number): Promise<void> {

@@ -177,3 +177,30 @@ story('an account chooses its policy itself, by a command of its client', async 
   await first.receives(chat(romeo.jid, first.bare, 'm1'))
   await second.receivesNothing()
 })
+
+story(
+  'every-device: a device that was there before the first message is known too',
+  async ({ client, device }) => {
+    const romeo = await client('romeo', 'garden')
+    const phone = await client('juliet', 'phone')
+    const laptop = await client('juliet', 'laptop')
+    for (const one of [phone, laptop]) {
+      await one.enablesAcks()
+      await one.isAvailable()
+    }
+    await laptop.disconnects()
+    await romeo.sends(sent(phone.bare, 'm1'))
+    await phone.receives(chat(romeo.jid, phone.bare, 'm1'))
+    phone.acks()
+    await phone.receivesNothing()
+    const back = await device('juliet', 'laptop')
+    await back.connects()
+    await back.isAvailable()
+    await back.receives(stored(romeo.jid, phone.bare, 'm1'))
+    // A new one begins with what nobody has taken.
+    const tablet = await client('juliet', 'tablet')
+    await tablet.isAvailable()
+    await tablet.receivesNothing()
+  },
+  everyDevice,
+)

@@ -25,11 +25,14 @@ export class ServerProcess {
   readonly directTlsPort: number
   readonly opsPort: number
   readonly folder: string
+  /** Undefined: the embedded store. */
+  readonly databaseUrl: string | undefined
   #child: ChildProcess | undefined
   #output: string[] = []
 
-  private constructor(domain: string, ports: readonly number[], folder: string) {
+  private constructor(domain: string, ports: readonly number[], folder: string, databaseUrl: string | undefined) {
     this.domain = domain
+    this.databaseUrl = databaseUrl
     this.port = ports[0] ?? 0
     this.directTlsPort = ports[1] ?? 0
     this.opsPort = ports[2] ?? 0
@@ -40,7 +43,7 @@ export class ServerProcess {
   static async prepare(settings: ProcessSettings = {}): Promise<ServerProcess> {
     const domain = settings.domain ?? 'localhost'
     const folder = await mkdtemp(join(tmpdir(), 'fernruf-test-'))
-    const server = new ServerProcess(domain, await freePorts(3), folder)
+    const server = new ServerProcess(domain, await freePorts(3), folder, settings.databaseUrl)
     const config = {
       domain,
       environment: 'development',

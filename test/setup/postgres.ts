@@ -9,9 +9,15 @@ import { createInterface } from 'node:readline'
 export interface TestPostgres {
   /** Of its database `postgres`, by a user who may make others. */
   readonly url: string
+  /** Ends it without a chance to do anything; `restart` brings it up again, on its data and port. */
+  crash(): Promise<void>
+  restart(): Promise<void>
   /** Stops it and removes its folder. `keepLog`: where its log is to be copied to first. */
   stop(keepLog?: string): Promise<void>
 }
+
+const RESTARTS = 100
+const RESTART_MS = 100
 
 /** PostgreSQL refuses to run as root; Debian's package made this user. */
 interface Identity {
@@ -31,11 +37,9 @@ export async function startPostgres(programs: string): Promise<TestPostgres> {
     execFileSync(join(programs, 'initdb'), ['-D', data, ...options], { ...identity, cwd: folder, stdio: 'pipe' })
     const port = await freePort()
     const listening = ['-D', data, '-h', '127.0.0.1', '-p', String(port), '-k', folder, '-c', 'max_connections=200']
-    const server = spawn(join(programs, 'postgres'), listening, {
-      ...identity,
-      cwd: folder,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
+    const run = (): ChildProcess =>
+      spawn(join(programs, 'postgres'), listening, { ...identity, cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
+    let server = run()
     const killAtExit = (): void => {
       server.kill('SIGQUIT')
       remove()
@@ -44,6 +48,24 @@ export async function startPostgres(programs: string): Promise<TestPostgres> {
     await ready(server, logFile)
     return {
       url: `postgres://fernruf@127.0.0.1:${port}/postgres`,
+      async crash() {
+        const ended = new Promise((resolve) => server.once('exit', resolve))
+        server.kill('SIGKILL')
+        await ended
+      },
+      async restart() {
+        // Its memory is in use until the last of its processes has seen that the first is gone.
+        for (let tries = 1; ; tries++) {
+          server = run()
+          try {
+            await ready(server, logFile)
+            return
+          } catch (error) {
+            if (tries === RESTARTS) throw error
+            await new Promise((resolve) => setTimeout(resolve, RESTART_MS))
+          }
+        }
+      },
       async stop(keepLog) {
         if (server.exitCode === null && server.signalCode === null) {
           const ended = new Promise((resolve) => server.once('exit', resolve))
@@ -74,7 +96,7 @@ function identityFor(folder: string): Identity {
 
 /** Settles when it accepts connections; its log goes to the file. */
 function ready(server: ChildProcess, logFile: string): Promise<void> {
-  const log = createWriteStream(logFile)
+  const log = createWriteStream(logFile, { flags: 'a' })
   server.stdout?.resume()
   const last: string[] = []
   return new Promise((resolve, reject) => {

@@ -19,14 +19,21 @@ declare module '@xmpp/client' {
     timeout: number
     /** Its wrapper of TLS, with the connection in it. */
     readonly socket: { readonly socket: { destroy(): void } | null } | null
-    readonly reconnect: { start(): void; stop(): void }
+    readonly reconnect: { start(): void; stop(): void; reconnect(): Promise<void> }
+    readonly streamManagement: {
+      inbound: number
+      readonly id: string
+      readonly enabled: boolean
+      on(event: 'resumed', listener: () => void): void
+      on(event: 'ack', listener: (stanza: XmlElement) => void): void
+    }
     readonly iqCaller: {
       get(query: XmlElement): Promise<XmlElement>
       request(iq: XmlElement): Promise<XmlElement>
     }
     readonly iqCallee: { set(ns: string, name: string, answer: (context: IqContext) => object): void }
     on(event: 'online', listener: (address: { toString(): string }) => void): void
-    readonly streamManagement: { inbound: number; on(event: 'resumed', listener: () => void): void }
+    on(event: 'disconnect', listener: () => void): void
     on(event: 'element' | 'stanza' | 'nonza' | 'send', listener: (stanza: XmlElement) => void): void
     on(event: 'error', listener: (error: Error) => void): void
     send(element: XmlElement): Promise<void>

@@ -1,0 +1,118 @@
+import { createInterface } from 'node:readline'
+import { client, type XmlElement, type XmppClient, xml } from '@xmpp/client'
+import type { ForeignEvent, ForeignOrder } from './foreign-devices.ts'
+
+const NS_SM = 'urn:xmpp:sm:3'
+
+/** Many clients of xmpp.js in one process, which obey the orders of a fault test. */
+
+const tell = (event: ForeignEvent): void => void process.stdout.write(`${JSON.stringify(event)}\n`)
+const clients = new Map<string, XmppClient>()
+const online = new Set<string>()
+const orders = new Map<string, Promise<void>>()
+const begins = (name: string, resumed: boolean): void => {
+  online.add(name)
+  tell({ is: 'online', name, resumed })
+}
+const ends = (name: string, why: string): void => {
+  if (online.delete(name)) tell({ is: 'offline', name, why })
+}
+
+function made({ name, user: username, password, resource, domain, port }: ForeignOrder & { readonly do: 'come' }) {
+  const xmpp = client({
+    service: `xmpp://127.0.0.1:${port}`,
+    domain,
+    resource,
+    // Its SCRAM takes a second of JavaScript for each login.
+    credentials: (authenticate) => authenticate({ username, password }, 'PLAIN'),
+  })
+  xmpp.timeout = 10_000
+  // When it comes again is decided by the test.
+  xmpp.reconnect.stop()
+  xmpp.on('error', (error) => process.stderr.write(`${name}: ${error.message}\n`))
+  // COMPAT(@xmpp/client 0.14): it does not count what comes together with <enabled/>, so nothing is asked for before.
+  xmpp.on('nonza', (element) => {
+    if (!element.is('enabled', NS_SM)) return
+    setImmediate(() => {
+      xmpp
+        .send(xml('presence'))
+        .then(() => begins(name, false))
+        .catch(() => {})
+    })
+  })
+  xmpp.on('disconnect', () => ends(name, 'disconnected'))
+  xmpp.on('stanza', (stanza) => hear(name, domain, stanza))
+  const { streamManagement } = xmpp
+  streamManagement.on('resumed', () => begins(name, true))
+  streamManagement.on('ack', ({ attrs, name: kind }) => {
+    if (kind === 'message' && attrs.id !== undefined) tell({ is: 'acknowledged', name, id: attrs.id })
+  })
+  clients.set(name, xmpp)
+  return xmpp
+}
+function hear(name: string, domain: string, stanza: XmlElement): void {
+  if (!stanza.is('message')) return
+  const { id = '', type } = stanza.attrs
+  if (type === 'error') {
+    tell({ is: 'error', name, id, text: String(stanza) })
+    return
+  }
+  const logId = stanza.getChild('stanza-id', 'urn:xmpp:sid:0')?.attrs.id ?? null
+  const delays = stanza.getChildren('delay', 'urn:xmpp:delay')
+  tell({ is: 'message', name, id, logId, delayed: delays.some((d) => d.attrs.from === domain) })
+}
+
+async function comes(order: ForeignOrder & { readonly do: 'come' }): Promise<void> {
+  const { name } = order
+  if (online.has(name)) return
+  const known = clients.get(name)
+  try {
+    if (known === undefined) await made(order).start()
+    else await known.reconnect.reconnect()
+  } catch (error) {
+    await cut(name)
+    // Begun and failed: only a new one begins anew.
+    if (clients.get(name)?.streamManagement.id === '') clients.delete(name)
+    online.delete(name)
+    tell({ is: 'offline', name, why: String(error) })
+  }
+}
+async function cut(name: string): Promise<void> {
+  const xmpp = clients.get(name)
+  const socket = xmpp?.socket?.socket
+  if (xmpp === undefined || socket === undefined || socket === null) return
+  const gone = new Promise<void>((done) => xmpp.on('disconnect', done))
+  socket.destroy()
+  await gone
+}
+async function leaves(name: string): Promise<void> {
+  await clients
+    .get(name)
+    ?.stop()
+    .catch(() => {})
+  clients.delete(name)
+  ends(name, 'left')
+}
+async function says({ name, to, id }: ForeignOrder & { readonly do: 'say' }): Promise<void> {
+  const xmpp = clients.get(name)
+  if (xmpp?.streamManagement.enabled !== true) {
+    tell({ is: 'unsent', name, id })
+    return
+  }
+  // What could not be written stays in its queue for the next stream.
+  await xmpp
+    .send(xml('message', { to, type: 'chat', id }, xml('body', {}, 'A message of the fault test')))
+    .catch(() => {})
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const order = JSON.parse(line) as ForeignOrder
+  const { name } = order
+  if (order.do === 'say') {
+    void says(order)
+    continue
+  }
+  const work = () => (order.do === 'come' ? comes(order) : order.do === 'cut' ? cut(name) : leaves(name))
+  orders.set(name, (orders.get(name) ?? Promise.resolve()).then(work))
+}
+process.exit(0)
