@@ -75,6 +75,27 @@ describe('bytes', () => {
     assert.equal(outbox.bytes, size(b))
     assert.deepEqual(taken, ['a'])
   })
+  test('that are many, or of many entries, have the next ping sent at once', () => {
+    const isAnswered = (): void => {
+      assert.equal(outbox.answers(answer(ask())), true)
+      assert.equal(outbox.length, 0)
+      written = []
+    }
+    outbox.add(message('a'), log(1))
+    isAnswered()
+    for (let i = 0; i < 249; i++) outbox.add(message(`b${i}`), log(i))
+    assert.equal(ask(), '', 'five seconds have not passed')
+    outbox.add(message('c'), log(300))
+    isAnswered()
+    outbox.add(message('d', 1024 * 1024 - 100), log(301))
+    assert.equal(ask(), '')
+    outbox.add(message('e', 100), log(302))
+    isAnswered()
+    outbox.add(message('f'), log(303))
+    assert.equal(ask(), '')
+    now += 5_000
+    isAnswered()
+  })
   test('of what was sent before counting began count until the first answer, or the loss of the stream', () => {
     const [a, b] = [message('a', 100), message('b', 50)]
     for (const isLost of [false, true]) {
