@@ -84,7 +84,7 @@ function filesOf(patterns: readonly string[], isQuick: boolean): string[] {
     .sort()
 }
 
-async function database(): Promise<TestPostgres | undefined> {
+async function database(): Promise<Pick<TestPostgres, 'url' | 'stop'> | undefined> {
   const given = process.env.FERNRUF_TEST_POSTGRES
   if (given !== undefined) return { url: given, stop: () => Promise.resolve() }
   const programs = postgresFolder()
