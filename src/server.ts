@@ -5,10 +5,7 @@ import { LastSeen } from './account/last-seen.ts'
 import { BLOCKED_PREFIXES } from './account/phone-number.ts'
 import { Registration } from './account/registration.ts'
 import { SealedPrivateStore } from './account/sealed-private-store.ts'
-import type { SmsProvider } from './account/sms-provider.ts'
-import { Throttle } from './account/throttle.ts'
 import { Tokens } from './account/tokens.ts'
-import { Verification } from './account/verification.ts'
 import { CoreAdmin } from './admin.ts'
 import { Clients } from './c2s/c2s.ts'
 import { Sessions } from './c2s/sessions.ts'
@@ -21,6 +18,7 @@ import type { Ports } from './contract/ports.ts'
 import type { Session } from './contract/session.ts'
 import { checkSealing, openCore, openKeys } from './core.ts'
 import { FEATURES } from './features/index.ts'
+import { Housekeeping } from './housekeeping.ts'
 import { serveAdmin } from './http/admin-socket.ts'
 import { listenOps } from './http/ops.ts'
 import { isArchived } from './inbox/archiving.ts'
@@ -37,13 +35,11 @@ import { Rosters } from './roster/roster.ts'
 import { Router } from './router/line.ts'
 import { PresenceStep } from './router/presence.ts'
 import { sweepLingering } from './router/sweep.ts'
-import { ConsoleSms } from './sms/console.ts'
-import { WebhookSms } from './sms/webhook.ts'
+import { SERVER_METRICS } from './server-metrics.ts'
 import { measured, storeHistogram } from './storage/measured.ts'
 import { MemoryNetwork } from './storage/memory/network.ts'
 import { openStores, type Stores } from './storage/open.ts'
 import { StoreError } from './storage/sql.ts'
-import { SqlVerificationStore } from './storage/verification-store.ts'
 import { Turns } from './stream/connection.ts'
 import { tlsFactsOf } from './stream/tls-facts.ts'
 import { createLogs, type LogOptions } from './telemetry/log.ts'
@@ -52,11 +48,12 @@ import { networkOf } from './util/network.ts'
 import { RateLimit } from './util/rate-limit.ts'
 import { Turnstile } from './util/turnstile.ts'
 import { Wheel } from './util/wheel.ts'
+import { verificationOf } from './verification-of.ts'
 import type { BareJid, Domain, FullJid, Jid } from './xmpp/jid.ts'
 import { BindingError, type SaslError } from './xmpp/sasl-error.ts'
 
 const TICK_MS = 100
-const HOUSEKEEPING_MS = 10 * 60_000
+const CLEAR_MS = 10 * 60_000
 const TIDY_MS = 60 * 60_000
 const SOFTWARE = {
   name: 'Fernruf',
@@ -140,7 +137,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     ...(options.log === undefined ? {} : { destination: options.log }),
   })
   const metrics = new MetricRegistry({ process: options.stores === undefined })
-  const m = metrics.build(METRICS)
+  const m = metrics.build(SERVER_METRICS)
   const time = storeHistogram(metrics.registry)
   const keys = await openKeys(core, config.database === undefined || config.environment === 'development')
 
@@ -199,7 +196,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
       : {}),
   })
 
-  const verification = verificationOf(config, options, core.stores.database, root, (report) => {
+  const verification = verificationOf(config, options.printCode, core.stores.database, root, (report) => {
     m.sms.inc({ provider: report.provider, outcome: report.outcome })
     if (report.outcome !== 'sent')
       logs.root.warn({ provider: report.provider, outcome: report.outcome }, 'sms not sent')
@@ -447,26 +444,27 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     const socket = await serveAdmin(config.data_dir, admin)
     teardown.add(() => socket.close())
   }
-  const housekeeping = setInterval(() => {
-    inboxStore
-      .expire(Date.now() - config.inbox.open_for)
-      .catch((error: unknown) => logs.root.warn({ err: error }, 'expiry failed'))
-    devices.purge().catch((error: unknown) => logs.root.warn({ err: error }, 'purge failed'))
-    sweepLingering(inboxStore, registry).catch((error: unknown) => logs.root.warn({ err: error }, 'sweep failed'))
-    verification.purge().catch((error: unknown) => logs.root.warn({ err: error }, 'purge failed'))
-  }, HOUSEKEEPING_MS)
-  housekeeping.unref()
-  teardown.add(() => clearInterval(housekeeping))
-  const tidying = new Tidying(
-    async () => {
-      const bounds = { ...limits.archive, before: Date.now() - config.inbox.retention }
-      const removed = await tidyArchives(archive, bounds, stop.signal)
-      m.removed.inc(removed)
-      if (removed > 0) logs.root.info({ removed }, 'archives tidied')
+  const housekeeping = new Housekeeping(logs.part({ part: 'housekeeping' }), [
+    { what: 'expiry', everyMs: CLEAR_MS, work: () => inboxStore.expire(Date.now() - config.inbox.open_for) },
+    { what: 'sweep', everyMs: CLEAR_MS, work: () => sweepLingering(inboxStore, registry) },
+    { what: 'purge of devices', everyMs: CLEAR_MS, work: () => devices.purge() },
+    { what: 'purge of verifications', everyMs: CLEAR_MS, work: () => verification.purge() },
+    {
+      what: 'tidying of archives',
+      everyMs: TIDY_MS,
+      isDoneAtStart: true,
+      work: async () => {
+        const bounds = { ...limits.archive, before: Date.now() - config.inbox.retention }
+        const removed = await tidyArchives(archive, bounds, stop.signal)
+        m.removed.inc(removed)
+        if (removed > 0) logs.root.info({ removed }, 'archives tidied')
+      },
     },
-    logs.part({ part: 'inbox' }),
-  )
-  teardown.add(() => tidying.close(stop))
+  ])
+  teardown.add(async () => {
+    stop.abort()
+    await housekeeping.close()
+  })
 
   return {
     addresses,
@@ -490,100 +488,11 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
   }
 }
 
-/** Runs at once and then each hour, never twice at a time. */
-class Tidying {
-  readonly #timer: NodeJS.Timeout
-  #running: Promise<void> | undefined
-
-  constructor(work: () => Promise<void>, log: { warn(data: unknown, text: string): void }) {
-    const run = (): void => {
-      this.#running ??= work()
-        .catch((error: unknown) => log.warn({ err: error }, 'archives could not be tidied'))
-        .finally(() => {
-          this.#running = undefined
-        })
-    }
-    this.#timer = setInterval(run, TIDY_MS)
-    this.#timer.unref()
-    run()
-  }
-  async close(stop: AbortController): Promise<void> {
-    clearInterval(this.#timer)
-    stop.abort()
-    await this.#running
-  }
-}
-
 const KONTALK_PORT = 5999
-const METRICS = {
-  handshakes: {
-    type: 'counter',
-    name: 'fernruf_tls_handshakes_total',
-    help: 'TLS handshakes of clients begun, by whether their records were gathered.',
-    labels: ['way'],
-  },
-  closed: {
-    type: 'counter',
-    name: 'fernruf_stream_closed_total',
-    help: 'Streams that ended, by condition.',
-    labels: ['condition'],
-  },
-  logins: {
-    type: 'counter',
-    name: 'fernruf_sasl_attempts_total',
-    help: 'Attempts to log in, by mechanism and outcome.',
-    labels: ['mechanism', 'outcome'],
-  },
-  removed: {
-    type: 'counter',
-    name: 'fernruf_archive_removed_total',
-    help: 'Archived messages that were removed because they were too old or too many.',
-    labels: [],
-  },
-  sms: {
-    type: 'counter',
-    name: 'fernruf_sms_sent_total',
-    help: 'Codes sent, by provider and outcome.',
-    labels: ['provider', 'outcome'],
-  },
-} as const
 
 function boundAddress(server: Server, asked: Address): Address {
   const bound = server.address()
   return { host: asked.host, port: typeof bound === 'object' && bound !== null ? bound.port : asked.port }
-}
-
-function verificationOf(
-  config: Config,
-  options: ServerOptions,
-  database: Stores['database'],
-  root: { derive(purpose: string): Buffer },
-  report: (report: { readonly provider: string; readonly outcome: string }) => void,
-): Verification {
-  const { registration } = config.limits
-  return new Verification({
-    store: new SqlVerificationStore(database),
-    throttle: new Throttle(root.derive('registration budgets'), registration),
-    provider: providerOf(config, options),
-    key: root.derive('verification codes'),
-    limits: { expiryMs: registration.code_lifetime, maxTries: registration.code_attempts },
-    report,
-  })
-}
-function providerOf(config: Config, options: ServerOptions): SmsProvider {
-  const { sms, environment } = config
-  if (sms?.provider === 'console')
-    return new ConsoleSms({ environment, ...(options.printCode === undefined ? {} : { print: options.printCode }) })
-  if (sms?.provider === 'webhook')
-    return new WebhookSms({
-      url: sms.url,
-      secret: sms.secret.reveal(),
-      sender: sms.sender,
-      timeoutMs: sms.timeout,
-      allowPlainHttp: sms.allow_plain_http,
-    })
-  // Registration by number is closed then, so nobody ever asks.
-  return { name: 'none', sender: '', send: () => Promise.reject(new Error('no provider')) }
 }
 
 /** Migrates the store of this config; names what was applied. @throws StartError */

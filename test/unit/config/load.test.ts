@@ -56,8 +56,8 @@ describe('defaults', () => {
     assert.equal(load(`${MINIMAL}features: { archive: false }\n`).features.archive, false)
   })
   test('sections nobody has built yet are named', () => {
-    const text = `${MINIMAL}s2s: {}\nworkers: auto\nredis: { url: 'redis://r' }\ninbox: { delivery: exclusive }\n`
-    assert.deepEqual(unbuiltSections(load(text)), ['s2s', 'redis', 'workers', 'inbox.delivery exclusive'])
+    const text = `${MINIMAL}s2s: {}\nworkers: auto\nredis: { url: 'redis://r' }\n`
+    assert.deepEqual(unbuiltSections(load(text)), ['s2s', 'redis', 'workers'])
   })
 })
 

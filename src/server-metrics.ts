@@ -1,0 +1,35 @@
+import type { Metrics } from './contract/feature.ts'
+
+/** What the server itself counts; features and parts have their own. */
+export const SERVER_METRICS = {
+  handshakes: {
+    type: 'counter',
+    name: 'fernruf_tls_handshakes_total',
+    help: 'TLS handshakes of clients begun, by whether their records were gathered.',
+    labels: ['way'],
+  },
+  closed: {
+    type: 'counter',
+    name: 'fernruf_stream_closed_total',
+    help: 'Streams that ended, by condition.',
+    labels: ['condition'],
+  },
+  logins: {
+    type: 'counter',
+    name: 'fernruf_sasl_attempts_total',
+    help: 'Attempts to log in, by mechanism and outcome.',
+    labels: ['mechanism', 'outcome'],
+  },
+  removed: {
+    type: 'counter',
+    name: 'fernruf_archive_removed_total',
+    help: 'Archived messages that were removed because they were too old or too many.',
+    labels: [],
+  },
+  sms: {
+    type: 'counter',
+    name: 'fernruf_sms_sent_total',
+    help: 'Codes sent, by provider and outcome.',
+    labels: ['provider', 'outcome'],
+  },
+} as const satisfies Metrics
