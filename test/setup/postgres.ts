@@ -9,11 +9,15 @@ import { createInterface } from 'node:readline'
 export interface TestPostgres {
   /** Of its database `postgres`, by a user who may make others. */
   readonly url: string
+  /** Stops it and removes its folder. `keepLog`: where its log is to be copied to first. */
+  stop(keepLog?: string): Promise<void>
+}
+
+/** One that may fail. */
+export interface CrashingPostgres extends TestPostgres {
   /** Ends it without a chance to do anything; `restart` brings it up again, on its data and port. */
   crash(): Promise<void>
   restart(): Promise<void>
-  /** Stops it and removes its folder. `keepLog`: where its log is to be copied to first. */
-  stop(keepLog?: string): Promise<void>
 }
 
 const RESTARTS = 100
@@ -26,7 +30,7 @@ interface Identity {
 }
 
 /** Starts one in a temporary folder, on its socket and a free port of 127.0.0.1. fsync stays on: durability is tested on it. */
-export async function startPostgres(programs: string): Promise<TestPostgres> {
+export async function startPostgres(programs: string): Promise<CrashingPostgres> {
   const folder = mkdtempSync(join(tmpdir(), 'fernruf-test-'))
   const logFile = join(folder, 'postgres.log')
   const remove = (): void => rmSync(folder, { recursive: true, force: true })

@@ -46,6 +46,7 @@ declare module '@xmpp/client' {
     readonly service: string
     readonly domain: string
     readonly resource: string
+    readonly userAgent?: XmlElement
   }
   type ClientCredentials =
     | { readonly credentials: (authenticate: Authenticate, mechanisms: readonly string[]) => Promise<void> }
