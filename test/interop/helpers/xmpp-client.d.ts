@@ -3,6 +3,7 @@ declare module '@xmpp/client' {
   interface XmlElement {
     readonly name: string
     readonly attrs: Readonly<Record<string, string | undefined>>
+    children: (XmlElement | string)[]
     is(name: string, ns?: string): boolean
     getChild(name: string, ns?: string): XmlElement | undefined
     getChildren(name: string, ns?: string): XmlElement[]
@@ -33,6 +34,7 @@ declare module '@xmpp/client' {
     }
     readonly iqCallee: { set(ns: string, name: string, answer: (context: IqContext) => object): void }
     on(event: 'online', listener: (address: { toString(): string }) => void): void
+    prependListener(event: 'element', listener: (element: XmlElement) => void): void
     on(event: 'disconnect', listener: () => void): void
     on(event: 'element' | 'stanza' | 'nonza' | 'send', listener: (stanza: XmlElement) => void): void
     on(event: 'error', listener: (error: Error) => void): void
@@ -46,7 +48,6 @@ declare module '@xmpp/client' {
     readonly service: string
     readonly domain: string
     readonly resource: string
-    readonly userAgent?: XmlElement
   }
   type ClientCredentials =
     | { readonly credentials: (authenticate: Authenticate, mechanisms: readonly string[]) => Promise<void> }
