@@ -27,7 +27,7 @@ const CHUNK = Buffer.concat(
   Array.from({ length: PER_CHUNK }, (_, i) => Buffer.from(`${STANZA}`.replace('0042', `${1000 + i}`))),
 )
 const WARM_UP = 20
-const ROUNDS = 60
+const ROUNDS = 200
 const SEGMENT = 1460
 const DRIPS = 20_000
 

@@ -43,6 +43,22 @@ function classes(): Uint8Array {
   return table
 }
 
+/** What the skimmer's functions answer instead of a place: here it is not plain, and the state machine has to read it. */
+export const NOT_PLAIN = -1
+
+/** Where the quote stands that ends the value going on at `start`; a `>` is rare in one, and may be the last octet there is. */
+export function plainValueEnd(buf: Uint8Array, start: number, quote: number): number {
+  const classes = CLASS
+  let p = start
+  for (;;) {
+    let c = buf[p] as number
+    while (((classes[c] as number) & (VALUE_STOP | TEXT_STOP)) === 0) c = buf[++p] as number
+    if (c === quote) return p
+    if (c !== QUOTE && c !== APOS) return NOT_PLAIN
+    p++
+  }
+}
+
 /** The first octet from `p` on that has one of the bits; `end` when none has. */
 export function runOver(buf: Uint8Array, p: number, end: number, stop: number): number {
   const classes = CLASS

@@ -1,20 +1,24 @@
 import * as ns from './ns.ts'
+import { type Octets, octetsOf } from './octets.ts'
 import type { QName } from './tokenizer.ts'
 
 /** A text and its octets. */
-export interface Value {
+interface Word {
   readonly text: string
   readonly octets: Uint8Array
-}
-interface Word extends Value {
   /** The names this is the local part of. */
   readonly names: FrequentName[]
 }
-/** A qualified name with its two parts' octets. */
-export interface FrequentName {
+/** How a tag begins: a name, and maybe the declaration of its namespace. */
+export interface TagStart {
   readonly name: QName
-  readonly local: Uint8Array
-  readonly ns: Uint8Array
+  readonly declares: boolean
+  readonly octets: Octets
+}
+/** A name, and how a tag of it may begin, the longest first. */
+interface FrequentName {
+  readonly name: QName
+  readonly starts: readonly TagStart[]
 }
 
 /** A fixed set of ASCII words, found by their octets: a hit costs a comparison and no allocation. */
@@ -45,13 +49,13 @@ class Words {
     if (bucket === undefined) return undefined
     for (let i = 0; i < bucket.length; i++) {
       const word = bucket[i] as Word
-      if (sameOctets(word.octets, buf, start, end)) return word
+      if (areOctets(word.octets, buf, start, end)) return word
     }
     return undefined
   }
 }
 
-function sameOctets(octets: Uint8Array, buf: Uint8Array, start: number, end: number): boolean {
+function areOctets(octets: Uint8Array, buf: Uint8Array, start: number, end: number): boolean {
   const length = octets.length
   if (length !== end - start) return false
   for (let i = 0; i < length; i++) if (octets[i] !== buf[start + i]) return false
@@ -63,6 +67,17 @@ export function equals(text: string, buf: Uint8Array, start: number, end: number
   if (length !== end - start) return false
   for (let i = 0; i < length; i++) if (text.charCodeAt(i) !== buf[start + i]) return false
   return true
+}
+
+/** Up to so many octets are made a text in JavaScript: the call out of it takes as long as 24 of them. */
+const SHORT = 24
+
+/** A text that comes once, of octets known to be ASCII. */
+export function asciiText(buf: Buffer, start: number, end: number): string {
+  if (end - start > SHORT) return buf.toString('latin1', start, end)
+  const codes: number[] = []
+  for (let p = start; p < end; p++) codes.push(buf[p] as number)
+  return String.fromCharCode(...codes)
 }
 
 /** Names that come often; others are right too, only made anew each time. By namespace, the local names. */
@@ -129,13 +144,14 @@ const locals = names()
 
 function names(): Words {
   const words = new Words(Object.values(FREQUENT).flatMap((list) => list.split(' ')))
-  for (const [uri, list] of Object.entries(FREQUENT)) {
-    const ns = new Uint8Array(Buffer.from(uri, 'latin1'))
-    for (const name of list.split(' ')) {
-      const octets = Buffer.from(name, 'latin1')
-      const word = words.find(octets, 0, octets.length) as Word
-      word.names.push({ name: Object.freeze({ name, ns: uri }), local: word.octets, ns })
-    }
+  const all = Object.entries(FREQUENT).flatMap(([uri, list]) => list.split(' ').map((name) => ({ name, ns: uri })))
+  const octets = octetsOf(all.flatMap(({ name, ns }) => [`${name} xmlns='${ns}'`, `${name} xmlns="${ns}"`, name]))
+  for (const [i, name] of all.entries()) {
+    const local = Buffer.from(name.name, 'latin1')
+    const word = words.find(local, 0, local.length) as Word
+    Object.freeze(name)
+    const starts = octets.slice(3 * i, 3 * i + 3).map((o, j) => ({ name, declares: j < 2, octets: o }))
+    word.names.push({ name, starts })
   }
   return words
 }
@@ -145,8 +161,8 @@ export function knownNamespace(buf: Uint8Array, start: number, end: number): str
   return namespaces.find(buf, start, end)?.text
 }
 /** The value when it is one of the stanza types. */
-export function knownType(buf: Uint8Array, start: number, end: number): Value | undefined {
-  return values.find(buf, start, end)
+export function knownType(buf: Uint8Array, start: number, end: number): string | undefined {
+  return values.find(buf, start, end)?.text
 }
 /** An attribute's name as written. */
 export function attributeName(buf: Buffer, start: number, end: number): string {
@@ -164,11 +180,4 @@ export function qualifiedName(buf: Buffer, start: number, end: number, uri: stri
 }
 export function frequentName(buf: Uint8Array, start: number, end: number, uri: string): FrequentName | undefined {
   return locals.find(buf, start, end)?.names.find(({ name }) => name.ns === uri)
-}
-/** How many octets from `start` on are those given, up to all of them. */
-export function commonLength(octets: Uint8Array, buf: Uint8Array, start: number): number {
-  const { length } = octets
-  let same = 0
-  while (same < length && octets[same] === buf[start + same]) same++
-  return same
 }

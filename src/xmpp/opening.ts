@@ -218,7 +218,7 @@ export class Opening {
     if ((kinds & TYPE) !== 0) {
       const i = attributes.type
       const known = knownType(buf, unit + attributes.valueStart(i), unit + attributes.valueEnd(i))
-      this.type = known?.text ?? attributes.value(buf, unit, i)
+      this.type = known ?? attributes.value(buf, unit, i)
     }
     this.hasOtherAttributes =
       (kinds & (OTHER | PREFIXED)) !== 0 || ((kinds & XMLNS) !== 0 && this.#contentNs !== this.root.defaultNs)

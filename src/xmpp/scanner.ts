@@ -21,7 +21,7 @@ import {
 import { cdataOpeningLength, declarationLength } from './declaration.ts'
 import { Opening } from './opening.ts'
 import { PendingName } from './pending-name.ts'
-import { CUT, Skimmer, WHOLE } from './skimmer.ts'
+import { CUT, Skimmer, UNUSUAL, WHOLE } from './skimmer.ts'
 import { StreamError } from './stream-error.ts'
 import type { TokenizerLimits } from './tokenizer.ts'
 import { badCharacter, malformed, mismatched, strayText, tooMuch } from './xml-fault.ts'
@@ -94,15 +94,18 @@ export class Scanner {
   #run = 0
   readonly #attributes = new Attributes()
   readonly #skimmer: Skimmer
+  /** Whether the element under way may still be read the short way. */
+  #mayBePlain = false
 
   constructor(doubledCommandNs: boolean) {
     this.opening = new Opening(this.#attributes, doubledCommandNs)
-    this.#skimmer = new Skimmer(this.opening, this.#starts, this.#ends)
+    this.#skimmer = new Skimmer(this.opening)
   }
 
   /** What follows is a new stream. */
   restart(): void {
     this.#state = OUTSIDE
+    this.#mayBePlain = false
     this.#rootOpen = false
     this.#mayDeclare = true
     this.#restarted = true
@@ -110,14 +113,21 @@ export class Scanner {
   }
 
   /**
-   * Goes on in the octets from `start`, where the unit under way begins, to `end`.
+   * Goes on in the octets from `start`, where the unit under way begins, to `end`; `view` is of the same.
    * @throws StreamError
    */
-  scan(buf: Buffer, start: number, end: number, limits: TokenizerLimits): number {
-    if (this.#state === OUTSIDE && this.#at === 0 && this.#rootOpen && this.#skim(buf, start, end, limits))
-      return ELEMENT
+  scan(buf: Buffer, view: DataView, start: number, end: number, limits: TokenizerLimits): number {
     let unit = start
-    let p = start + this.#at
+    if (this.#mayBePlain) {
+      if (start === end) {
+        this.unit = start
+        return MORE
+      }
+      // White space between elements.
+      if (this.#at === 0) while (unit < end && ((CLASS[buf[unit] as number] as number) & SPACE) !== 0) unit++
+      if (unit < end && this.#skim(buf, view, unit, end, limits)) return ELEMENT
+    }
+    let p = unit + this.#at
     let state = this.#state
     const classes = CLASS
     if (state === CLOSING) return this.#found(FOOTER, unit, p, CLOSED)
@@ -352,30 +362,34 @@ export class Scanner {
     return MORE
   }
 
-  /** Tries the short way, once for each element; true when it led to the end. */
-  #skim(buf: Buffer, start: number, end: number, limits: TokenizerLimits): boolean {
+  /** Tries the short way; true when it led to the end. Else the machine goes on from as far as it led. */
+  #skim(buf: Buffer, view: DataView, unit: number, end: number, limits: TokenizerLimits): boolean {
     const skimmer = this.#skimmer
-    let unit = start
-    while (unit < end && ((CLASS[buf[unit] as number] as number) & SPACE) !== 0) unit++
-    if (unit === end) return false
-    const came = skimmer.skim(buf, unit, end, limits)
+    const came = skimmer.skim(buf, view, unit, end, limits)
+    if (came === UNUSUAL) this.#mayBePlain = false
+    if (came !== WHOLE && came !== CUT) return false
     this.contentStart = skimmer.contentStart
+    this.#depth = came === WHOLE ? 0 : skimmer.depth
     if (came === WHOLE) {
-      this.unit = unit
-      this.after = skimmer.after
       this.contentEnd = skimmer.contentEnd
-    } else if (came === CUT && unit === start) {
-      this.#state = TEXT
-      this.#at = this.#run = skimmer.after - unit
-      this.#depth = skimmer.depth
+      this.#found(ELEMENT, unit, skimmer.after, OUTSIDE)
+      return true
     }
-    return came === WHOLE
+    this.#state = TEXT
+    this.#at = this.#run = skimmer.at
+    for (let i = 0; i < skimmer.depth; i++) {
+      this.#starts[i] = skimmer.starts[i] as number
+      this.#ends[i] = skimmer.ends[i] as number
+    }
+    return false
   }
   #found(token: number, unit: number, after: number, state: number): number {
     this.unit = unit
     this.after = after
     this.#at = 0
     this.#state = state
+    this.#mayBePlain = state === OUTSIDE
+    this.#skimmer.begin()
     return token
   }
   #openRoot(buf: Buffer, unit: number): void {

@@ -1,4 +1,5 @@
 import type { Element } from './element.ts'
+import { Intake } from './intake.ts'
 import type { RootScope } from './namespaces.ts'
 import { ELEMENT, HEADER, MORE, Scanner } from './scanner.ts'
 import { StreamError } from './stream-error.ts'
@@ -74,8 +75,6 @@ export interface TokenizerOptions {
 
 const NO_OCTETS = Buffer.alloc(0)
 const FOOTER_TOKEN: FooterToken = Object.freeze({ token: 'footer' })
-/** What a buffer for partial elements starts with. */
-const FIRST_ROOM = 512
 
 class ReceivedElement implements RawElement {
   readonly token = 'element'
@@ -132,18 +131,7 @@ class ReceivedElement implements RawElement {
 export class Tokenizer {
   limits: TokenizerLimits
   readonly #scanner: Scanner
-  /** Chunks not yet looked at, from `#head` on, the first of them from `#offset` on. */
-  #chunks: Buffer[] = []
-  #head = 0
-  #offset = 0
-  /** Octets in `#chunks` from there on. */
-  #waiting = 0
-  /** What the scanner works on: a chunk as it came, or `#room`. Octets from `#start` to `#end` are not yet consumed. */
-  #buf: Buffer = NO_OCTETS
-  #start = 0
-  #end = 0
-  /** True while `#buf` is our own, gathering an element that came in several chunks. */
-  #gathering = false
+  readonly #intake = new Intake()
   #failure: StreamError | undefined
 
   constructor(limits: TokenizerLimits, options: TokenizerOptions = {}) {
@@ -153,8 +141,7 @@ export class Tokenizer {
   /** Appends bytes; the buffer must not be changed afterwards. */
   push(chunk: Buffer): void {
     if (this.#failure !== undefined || chunk.length === 0) return
-    this.#chunks.push(chunk)
-    this.#waiting += chunk.length
+    this.#intake.push(chunk)
   }
   /**
    * The next complete token. After an error the same error is thrown for ever.
@@ -166,13 +153,13 @@ export class Tokenizer {
       return this.#next()
     } catch (error) {
       if (error instanceof StreamError) this.#failure = error
-      this.#forget()
+      this.#intake.forget()
       throw error
     }
   }
   /** Bytes pushed and not yet consumed by a token. */
   get buffered(): number {
-    return this.#waiting + this.#end - this.#start
+    return this.#intake.length
   }
   /** Forgets the stream's root, keeps unconsumed bytes: what follows is a new header (RFC 6120 §4.3.3). */
   restart(): void {
@@ -181,17 +168,20 @@ export class Tokenizer {
 
   #next(): Token | undefined {
     const scanner = this.#scanner
+    const intake = this.#intake
+    const { limits } = this
     for (;;) {
-      const found = scanner.scan(this.#buf, this.#start, this.#end, this.limits)
-      const size = (found === MORE ? this.#end : scanner.after) - scanner.unit
-      if (size > this.limits.maxBytes) throw new StreamError('policy-violation', 'element too big')
+      const found = scanner.scan(intake.buf, intake.view, intake.start, intake.end, limits)
+      const size = (found === MORE ? intake.end : scanner.after) - scanner.unit
+      if (size > limits.maxBytes) throw new StreamError('policy-violation', 'element too big')
       if (found !== MORE) {
         const token = this.#token(found)
-        this.#consume(scanner.after)
+        intake.consume(scanner.after)
         return token
       }
-      this.#start = scanner.unit
-      if (!this.#more()) return undefined
+      // White space between elements.
+      intake.start = scanner.unit
+      if (!intake.more()) return undefined
     }
   }
   #token(found: number): Token {
@@ -206,76 +196,9 @@ export class Tokenizer {
           attrs: opening.rootAttrs,
         }
       case ELEMENT:
-        return new ReceivedElement(this.#buf, this.#scanner)
+        return new ReceivedElement(this.#intake.buf, this.#scanner)
       default:
         return FOOTER_TOKEN
     }
-  }
-  #consume(end: number): void {
-    if (this.#gathering) {
-      // What was gathered beyond the element is still in the chunk it came from; the buffer now belongs to the element.
-      const beyond = this.#end - end
-      this.#offset -= beyond
-      this.#waiting += beyond
-      this.#buf = NO_OCTETS
-      this.#start = this.#end = 0
-      this.#gathering = false
-    } else this.#start = end
-  }
-
-  /** Gives the scanner more octets to work on; false when there are none. */
-  #more(): boolean {
-    if (this.#waiting === 0) {
-      // The last chunk is kept only as long as part of an element is in it.
-      if (this.#start === this.#end) this.#forget()
-      else if (this.#head > 0) this.#dropRead()
-      return false
-    }
-    let chunk = this.#chunks[this.#head] as Buffer
-    if (this.#offset === chunk.length) {
-      this.#head++
-      this.#offset = 0
-      chunk = this.#chunks[this.#head] as Buffer
-    }
-    const left = chunk.length - this.#offset
-    const kept = this.#end - this.#start
-    if (kept === 0) {
-      this.#gathering = false
-      this.#buf = chunk
-      this.#start = this.#offset
-      this.#end = chunk.length
-      this.#take(left)
-      return true
-    }
-    // Never more than there is already: an element's tail must not pull in the rest of a big chunk.
-    const count = Math.min(left, Math.max(kept, FIRST_ROOM))
-    if (!this.#gathering || this.#end + count > this.#buf.length) this.#grow(kept, count)
-    chunk.copy(this.#buf, this.#end, this.#offset, this.#offset + count)
-    this.#end += count
-    this.#take(count)
-    return true
-  }
-  #take(count: number): void {
-    this.#offset += count
-    this.#waiting -= count
-  }
-  #grow(kept: number, count: number): void {
-    const room = Buffer.allocUnsafe(Math.max(FIRST_ROOM, 2 * (kept + count)))
-    this.#buf.copy(room, 0, this.#start, this.#end)
-    this.#buf = room
-    this.#start = 0
-    this.#end = kept
-    this.#gathering = true
-  }
-  #dropRead(): void {
-    this.#chunks = this.#chunks.slice(this.#head)
-    this.#head = 0
-  }
-  #forget(): void {
-    this.#chunks = []
-    this.#head = this.#offset = this.#waiting = 0
-    this.#buf = NO_OCTETS
-    this.#start = this.#end = 0
-    this.#gathering = false
   }
 }

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { Attributes } from '../../../src/xmpp/attributes.ts'
 import { Opening } from '../../../src/xmpp/opening.ts'
-import { CUT, Skimmer, WHOLE } from '../../../src/xmpp/skimmer.ts'
+import { CUT, Skimmer, WAITING, WHOLE } from '../../../src/xmpp/skimmer.ts'
 import { StreamError } from '../../../src/xmpp/stream-error.ts'
 import { Tokenizer, type TokenizerLimits } from '../../../src/xmpp/tokenizer.ts'
 import { GOOD, HEADER, HOSTILE, LIMITS, plain } from './xml-samples.ts'
@@ -39,13 +39,17 @@ function assertSame(xml: string | Buffer, limits: TokenizerLimits): void {
   const octets = Buffer.from(xml)
   const expected = outcome(octets, 1, limits)
   assert.deepEqual(outcome(octets, octets.length, limits), expected)
-  // In two pieces: the one way goes on where the other was cut.
-  assert.deepEqual(outcome(octets, Math.ceil((octets.length * 2) / 3), limits), expected)
+  // In pieces: the one way goes on where the other was cut, and takes over again.
+  for (const size of [Math.ceil((octets.length * 2) / 3), Math.ceil(octets.length / 4), 23]) {
+    assert.deepEqual(outcome(octets, size, limits), expected)
+  }
 }
 
+const skimmer = (): Skimmer => new Skimmer(new Opening(new Attributes(), false))
+const viewOf = (octets: Buffer): DataView => new DataView(octets.buffer, octets.byteOffset, octets.length)
 function skims(xml: string, limits = LIMITS): boolean {
   const octets = Buffer.from(xml)
-  return new Skimmer(new Opening(new Attributes(), false), [], []).skim(octets, 0, octets.length, limits) === WHOLE
+  return skimmer().skim(octets, viewOf(octets), 0, octets.length, limits) === WHOLE
 }
 
 describe('Skimmer', () => {
@@ -70,10 +74,37 @@ describe('Skimmer', () => {
   })
   it('takes what follows in the same octets as it does what stands alone', () => {
     const octets = Buffer.from(`${stanzas[1]}${stanzas[2]}<message><bo`)
-    const skimmer = new Skimmer(new Opening(new Attributes(), false), [], [])
-    const came = [0, 1, 2].map((i) => skimmer.skim(octets, i === 0 ? 0 : skimmer.after, octets.length, LIMITS))
-    assert.deepEqual(came, [WHOLE, WHOLE, CUT])
-    assert.equal(octets.toString('latin1', skimmer.after), '<bo')
+    const [first, second, cut] = [`${stanzas[1]}`, `${stanzas[2]}`, '<message><bo']
+    const reader = skimmer()
+    let unit = 0
+    for (const xml of [first, second]) {
+      assert.equal(reader.skim(octets, viewOf(octets), unit, octets.length, LIMITS), WHOLE)
+      unit += Buffer.byteLength(xml)
+      assert.equal(reader.after, unit)
+      reader.begin()
+    }
+    assert.equal(reader.skim(octets, viewOf(octets), unit, octets.length, LIMITS), CUT)
+    assert.equal(octets.toString('latin1', unit + reader.at), '<bo')
+    assert.equal(unit + cut.length, octets.length)
+  })
+  it('goes on where it was cut, wherever that was', () => {
+    for (const xml of stanzas.slice(0, 3)) {
+      const octets = Buffer.from(xml)
+      for (let first = 1; first < octets.length; first++) {
+        const reader = skimmer()
+        let at = 0
+        for (let end = first; end < octets.length; end += 7) {
+          const came = reader.skim(octets, viewOf(octets), 0, end, LIMITS)
+          const tag = octets.lastIndexOf('>', end - 1) + 1
+          assert.equal(came, tag > at ? CUT : WAITING, `${xml.slice(0, end)}|`)
+          // No further than to the last tag that is whole, and no less far.
+          assert.equal(reader.at, tag)
+          at = tag
+        }
+        assert.equal(reader.skim(octets, viewOf(octets), 0, octets.length, LIMITS), WHOLE)
+        assert.equal(reader.after, octets.length)
+      }
+    }
   })
   it('leaves what the limits forbid', () => {
     const xml = "<a b='' c='' d='' e=''><a xmlns='a'><a xmlns='b'><a/></a></a><a/><a/></a>"
@@ -176,6 +207,57 @@ describe('both ways', () => {
         assertSame(list.join(''), limits),
       ),
       { numRuns: 400 },
+    )
+  })
+  it('say the same of tags that are nearly the same as the last', () => {
+    const part = (...texts: string[]): fc.Arbitrary<string> =>
+      fc.oneof(
+        { weight: 6, arbitrary: fc.constant(texts[0] ?? '') },
+        { weight: 1, arbitrary: fc.constantFrom(...texts) },
+      )
+    const tag = fc
+      .tuple(
+        part('message', 'messages', 'mess', 'iq'),
+        part(
+          " to='a@example.org/b'",
+          " to='a@example.org/'",
+          " to='a@example.org/bc'",
+          ' to="a@example.org/b"',
+          " to='a>b'",
+          '',
+        ),
+        part('', " from='c@example.org'", " from='&amp;'", " to='a@example.org/b'", " xml:lang='de'"),
+        fc.constantFrom(
+          " id='1'",
+          " id='23'",
+          ' id="1"',
+          " id=''",
+          " id='a\"b'",
+          " id='>'",
+          " id='ü'",
+          " id='&lt;'",
+          '',
+        ),
+        part(" type='chat'", " type='other'", " type='chat'  ", " other='chat'", " id='2'", ''),
+        part('', " xmlns='jabber:client'", " xmlns='urn:x'", ' xmlns="jabber:client"', " xmlns='a b'"),
+        part('<body>x</body>', '<body/>', "<active xmlns='http://jabber.org/protocol/chatstates'/>", ''),
+        part(
+          '<a>',
+          '<active xmlns="http://jabber.org/protocol/chatstates"></active>',
+          "<body xmlns='urn:y'/>",
+          "<body a=''/>",
+        ),
+      )
+      .map(([name, ...rest]) => {
+        const attributes = rest.slice(0, 5).join('')
+        const content = rest.slice(5).join('').replace('<a>', '')
+        return content === '' ? `<${name}${attributes}/>` : `<${name}${attributes}>${content}</${name}>`
+      })
+    fc.assert(
+      fc.property(fc.array(tag, { minLength: 2, maxLength: 8 }), fc.constantFrom(LIMITS, TIGHT), (tags, limits) =>
+        assertSame(tags.join(''), limits),
+      ),
+      { numRuns: 600 },
     )
   })
   it('say the same of what is damaged', () => {

@@ -61,6 +61,15 @@ describe('Tokenizer', () => {
     assert.equal(elementOf('<presence/>').to, undefined)
   })
 
+  it('reads ids of any length', () => {
+    const ids = Array.from({ length: 60 }, (_, i) => 'abcdefghij'.repeat(6).slice(0, i))
+    const tokens = tokensOf(Buffer.from(HEADER + ids.map((id) => `<message to='a' id='${id}'/>`).join('')))
+    assert.deepEqual(
+      tokens.flatMap((t) => (t.token === 'element' ? [t.id] : [])),
+      ids,
+    )
+  })
+
   it('tells attributes beyond those', () => {
     const others = ["a=''", "xmlns:p='urn:p'", "root:to=''", "xmlns='urn:x'", "xml:space='default'"]
     for (const other of others) assert.equal(elementOf(`<iq ${other}/>`).hasOtherAttributes, true, other)
@@ -196,6 +205,66 @@ describe('Tokenizer', () => {
     tokenizer.restart()
     tokenizer.push(Buffer.from("<root:a xmlns:other='urn:o'>"))
     assert.throws(() => tokenizer.next(), { condition: 'bad-namespace-prefix' })
+  })
+
+  it('forgets what a tag meant that is the same after a restart', () => {
+    const tokenizer = new Tokenizer(LIMITS)
+    const stanza = "<message to='a' id='1'><body/></message><message to='a' id='2'><body/></message>"
+    const seen: unknown[] = []
+    for (const ns of ['jabber:client', 'jabber:server']) {
+      tokenizer.restart()
+      tokenizer.push(Buffer.from(`<root:x xmlns:root='urn:r' xmlns='${ns}'>${stanza}`))
+      for (let token = tokenizer.next(); token !== undefined; token = tokenizer.next()) {
+        if (token.token === 'element') seen.push([token.ns, token.id, token.to, token.children[0]?.ns])
+      }
+    }
+    assert.deepEqual(
+      seen,
+      ['jabber:client', 'jabber:server'].flatMap((ns) => ['1', '2'].map((id) => [ns, id, 'a', ns])),
+    )
+  })
+
+  it('holds a tag that came before to the limits of now', () => {
+    const tokenizer = new Tokenizer(LIMITS)
+    const stanza = "<message to='a' id='1' xmlns='urn:x'/>"
+    tokenizer.push(Buffer.from(`${HEADER}${stanza.repeat(4)}`))
+    for (let i = 0; i < 3; i++) assert.notEqual(tokenizer.next()?.token, 'footer')
+    tokenizer.limits = { ...LIMITS, maxAttributes: 3 }
+    assert.equal(tokenizer.next()?.token, 'element')
+    for (const limits of [{ maxAttributes: 2 }, { maxNamespaces: 0 }]) {
+      const other = new Tokenizer(LIMITS)
+      other.push(Buffer.from(`${HEADER}${stanza.repeat(3)}`))
+      for (let i = 0; i < 3; i++) other.next()
+      other.limits = { ...LIMITS, ...limits }
+      assert.throws(() => other.next(), { condition: 'policy-violation' })
+    }
+  })
+
+  it('takes the short way again in a stanza that was cut', () => {
+    const stanza = "<message id='1'><body>a</body><active xmlns='http://jabber.org/protocol/chatstates'/></message>"
+    for (let cut = 1; cut < stanza.length; cut++) {
+      const tokenizer = new Tokenizer(LIMITS)
+      tokenizer.push(Buffer.from(`${HEADER}${stanza}${stanza.slice(0, cut)}`))
+      tokenizer.next()
+      const first = tokenizer.next()
+      assert.equal(tokenizer.next(), undefined)
+      tokenizer.push(Buffer.from(stanza.slice(cut)))
+      const second = tokenizer.next()
+      assert(first?.token === 'element' && second?.token === 'element')
+      // The state machine makes a list of its own for each.
+      assert.equal(second.children, first.children, stanza.slice(0, cut))
+    }
+  })
+
+  it('finds a fault as soon as it is there, however the stanza was cut', () => {
+    for (const fault of ['\x01', '&foo;', '<1', '</x', '<!--', "<a b='<"]) {
+      const tokenizer = new Tokenizer(LIMITS)
+      tokenizer.push(Buffer.from(`${HEADER}<message><body>text`))
+      assert.equal(tokenizer.next()?.token, 'header')
+      assert.equal(tokenizer.next(), undefined)
+      tokenizer.push(Buffer.from(`more</body> ${fault}`))
+      assert.throws(() => tokenizer.next(), StreamError, fault)
+    }
   })
 
   it('takes new limits between two elements', () => {
