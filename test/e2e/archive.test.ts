@@ -336,6 +336,19 @@ story('who reads the archive first is not given what waits; others are', async (
   assert.deepEqual(await comes(laptop, 3), ['m1', 'm2', 'm3'], 'nobody has confirmed that it has them')
 })
 
+story('that it read a part of the archive only is its own affair', async (told) => {
+  const { client } = told
+  const romeo = await speaker(told, 'romeo')
+  const phone = await client('juliet', 'phone')
+  for (const id of ['m1', 'm2', 'm3']) await romeo.sends(chat(phone.bare, id))
+  await romeo.isAcknowledged()
+  assert.equal(bodiesOf(await readsFirst(phone, '<max>1</max><before/>')), 'm3')
+  phone.acks()
+  assert.deepEqual(await comes(phone, 0), [])
+  const laptop = await client('juliet', 'laptop')
+  assert.deepEqual(await comes(laptop, 2), ['m1', 'm2'])
+})
+
 story('what came in a page waits until the page is acknowledged, and no longer', async (told) => {
   const { client } = told
   const romeo = await speaker(told, 'romeo')
@@ -378,6 +391,8 @@ story('what came between the page and presence is not missed', async (told) => {
   assert.equal(bodiesOf(await readsFirst(phone)), 'm1')
   await romeo.sends(chat(phone.bare, 'm2'))
   await romeo.isAcknowledged()
+  // Another query that does not bring it either.
+  assert.equal(bodiesOf((await readPage(phone, '<max>1</max>')).results), 'm1')
   assert.deepEqual(await comes(phone, 1), ['m2'])
 })
 
