@@ -11,6 +11,10 @@ export interface BenchOptions {
   readonly serverCpus: string | undefined
   readonly loadCpus: string | undefined
   readonly checkout: string | undefined
+  /** Archives on, on all servers. */
+  readonly archive: boolean
+  /** PostgreSQL for those who can (Prosody cannot here), instead of each server's own embedded store. */
+  readonly postgres: boolean
   /** File for the report. */
   readonly out: string | undefined
   /** The command, for the report. */
@@ -25,7 +29,18 @@ export function benchOptions(
   own: Readonly<Record<string, string>>,
   defaults: { readonly rounds: number; readonly secs: number },
 ): BenchOptions {
-  const known = ['servers', 'rounds', 'secs', 'warmup', 'server-cpus', 'load-cpus', 'checkout', 'out']
+  const known = [
+    'servers',
+    'rounds',
+    'secs',
+    'warmup',
+    'server-cpus',
+    'load-cpus',
+    'checkout',
+    'archive',
+    'store',
+    'out',
+  ]
   const names = [...known, ...Object.keys(own)]
   const { values } = parseArgs({
     args: [...args],
@@ -42,10 +57,19 @@ export function benchOptions(
     serverCpus: pin(given['server-cpus'], '0'),
     loadCpus: pin(given['load-cpus'], '1'),
     checkout: given.checkout,
+    archive: oneOf(given.archive, ['off', 'on'], '--archive') === 'on',
+    postgres: oneOf(given.store, ['embedded', 'postgres'], '--store') === 'postgres',
     out: given.out,
     command: `npm run bench -- ${[name, ...args].join(' ')}`,
     rest: { ...own, ...given },
   }
+}
+
+/** The first is the default. @throws Error */
+function oneOf(text: string | undefined, words: readonly [string, string], option: string): string {
+  const word = text ?? words[0]
+  if (!words.includes(word)) throw new Error(`${option}: expected ${words.join(' or ')}, got ${word}`)
+  return word
 }
 
 /** @throws Error when it is no positive number */

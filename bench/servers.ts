@@ -1,10 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import type { TestPostgres } from '../test/setup/postgres.ts'
 import { launched, missing, ran } from './shell.ts'
 
 const ROOT = join(import.meta.dirname, '..')
@@ -34,9 +36,12 @@ export interface StartOptions {
   readonly folder: string
   /** Another checkout's folder for fernruf, to compare two states of it. */
   readonly checkout?: string
+  readonly archive?: boolean
+  /** Absent: each server's own embedded store. */
+  readonly postgres?: TestPostgres | undefined
 }
 
-/** Starts one server with its archive off. @throws Error that says what is missing */
+/** Starts one server. @throws Error that says what is missing */
 export function startServer(name: ServerName, options: StartOptions): Promise<Running> {
   return name === 'fernruf' ? startFernruf(options) : startPeer(name, options)
 }
@@ -52,6 +57,8 @@ async function startPeer(name: 'prosody' | 'ejabberd', options: StartOptions): P
     PEER_HOME: options.folder,
     PEER_PORT: String(port),
     ...(options.cpus === undefined ? {} : { PEER_CPUS: options.cpus }),
+    ...(options.archive === true ? { PEER_MAM: '1' } : {}),
+    ...(options.postgres === undefined ? {} : { PEER_PG: new URL(options.postgres.url).port }),
   }
   if ((await launched('bash', [PEER, 'start', name], env)) !== 0) throw new Error(`${name} did not start`)
   const pid = Number((await ran('bash', [PEER, 'pids', name], { env })).stdout.trim())
@@ -108,10 +115,21 @@ async function startFernruf(options: StartOptions): Promise<Running> {
       connections: { per_address: many, before_login: many, before_login_per_address: many, total: many },
       registration: { accounts: { hour: many, day: many } },
     },
+    ...(options.archive === true ? {} : { features: { archive: false } }),
+    ...(options.postgres === undefined
+      ? {}
+      : {
+          database: { url: options.postgres.url.replace(/[^/]*$/, 'fernruf') },
+          secret_file: await rootSecret(folder),
+        }),
     log: { level: 'warn' },
   }
   const file = join(folder, 'fernruf.yaml')
   await writeFile(file, JSON.stringify(config, undefined, 2))
+  if (options.postgres !== undefined) {
+    const main = join(checkout, 'src/main.ts')
+    for (const words of [['migrate'], ['key', 'init']]) await ran(process.execPath, [main, ...words, '--config', file])
+  }
   const command = [process.execPath, ...(await startArguments(checkout)), '--config', file]
   const [program = '', ...args] = options.cpus === undefined ? command : ['taskset', '-c', options.cpus, ...command]
   const child = spawn(program, args, {
@@ -143,6 +161,12 @@ async function startArguments(checkout: string): Promise<string[]> {
   }
   const [, ...args] = scripts.start.split(' ')
   return args.map((arg) => (arg.startsWith('src/') ? join(checkout, arg) : arg))
+}
+
+async function rootSecret(folder: string): Promise<string> {
+  const file = join(folder, 'secret')
+  await writeFile(file, `${randomBytes(32).toString('base64url')}\n`, { mode: 0o600 })
+  return file
 }
 
 function ready(child: ChildProcess): Promise<void> {

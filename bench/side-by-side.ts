@@ -1,3 +1,6 @@
+import { Client } from 'pg'
+import { postgresFolder } from '../test/setup/packages.ts'
+import { startPostgres, type TestPostgres } from '../test/setup/postgres.ts'
 import type { BenchOptions } from './options.ts'
 import {
   benchFolder,
@@ -9,6 +12,7 @@ import {
   type StartOptions,
   startServer,
 } from './servers.ts'
+import { ran } from './shell.ts'
 import { buildXload, type Figures, xload } from './xload.ts'
 
 export interface Round {
@@ -79,9 +83,10 @@ export async function sideBySide(
   await buildXload()
   const folder = await benchFolder()
   const running: Running[] = []
+  const postgres = options.postgres ? await startDatabase(options) : undefined
   try {
     for (const name of options.servers) {
-      const server = await startServer(name, startOptions(options, folder))
+      const server = await startServer(name, { ...startOptions(options, folder), postgres })
       running.push(server)
       await register(options, server, users)
     }
@@ -89,28 +94,52 @@ export async function sideBySide(
     for (let round = 0; round < options.rounds; round++) {
       const turn = round % running.length
       for (const server of [...running.slice(turn), ...running.slice(0, turn)]) {
-        rounds.push({ server: server.name, figures: await measured(options, server, work(server)) })
+        rounds.push({ server: server.name, figures: await measured(options, server, work(server), postgres) })
         process.stderr.write(`round ${round + 1} of ${options.rounds}: ${server.name} done\n`)
       }
     }
     return { rounds, foot: foot(options, running) }
   } finally {
     for (const server of running) await server.stop()
+    await postgres?.stop()
     await removeFolder(folder)
   }
+}
+
+/** A PostgreSQL with fsync on, on the servers' processor, with a database for each of them. */
+async function startDatabase({ serverCpus }: BenchOptions): Promise<TestPostgres> {
+  const programs = postgresFolder()
+  if (programs === undefined) throw new Error('--store postgres needs PostgreSQL: apt-get install postgresql')
+  const postgres = await startPostgres(programs)
+  if (serverCpus !== undefined) await ran('taskset', ['-p', '-c', serverCpus, String(postgres.pid)])
+  const client = new Client({ connectionString: postgres.url })
+  await client.connect()
+  await client.query('create role ejabberd login superuser')
+  await client.query('create database ejabberd owner ejabberd')
+  await client.query('create database fernruf')
+  await client.end()
+  return postgres
 }
 
 const startOptions = (options: BenchOptions, folder: string): StartOptions => ({
   cpus: options.serverCpus,
   folder,
+  archive: options.archive,
   ...(options.checkout === undefined ? {} : { checkout: options.checkout }),
 })
 async function register(options: BenchOptions, server: Running, users: number): Promise<void> {
   const args = ['--mode', 'register', '--users', String(users), ...COMMON, '--port', String(server.port)]
   await xload(args, options.loadCpus)
 }
-function measured(options: BenchOptions, server: Running, work: readonly string[]): Promise<Figures> {
-  const whom = ['--port', String(server.port), '--pid', String(server.pid)]
+/** The database's time is the server's whose turn it is. */
+function measured(
+  options: BenchOptions,
+  server: Running,
+  work: readonly string[],
+  postgres?: TestPostgres,
+): Promise<Figures> {
+  const pids = [server.pid, ...(postgres === undefined || server.name === 'prosody' ? [] : [postgres.pid])]
+  const whom = ['--port', String(server.port), '--pid', pids.join(',')]
   const times = ['--warmup', String(options.warmup), '--secs', String(options.secs)]
   return xload([...COMMON, ...whom, ...times, ...work], options.loadCpus)
 }
@@ -120,7 +149,7 @@ function foot(options: BenchOptions, running: readonly Running[]): string {
   return [
     `Command: \`${options.command}\``,
     `Machine: ${machine()}; ${pins}.`,
-    `Servers: ${running.map((s) => `${s.name} ${s.version}`).join(', ')}; archive off, each on its own embedded store, TLS by STARTTLS, P-256.`,
+    `Servers: ${running.map((s) => `${s.name} ${s.version}`).join(', ')}; archive ${options.archive ? 'on' : 'off'}, ${options.postgres ? 'on one PostgreSQL with fsync (Prosody on files)' : 'each on its own embedded store'}, TLS by STARTTLS, P-256.`,
     `${options.rounds} rounds of ${options.secs} s after ${options.warmup} s of warming up, servers in turn; median (lowest to highest). CPU is that of all processes that serve.`,
   ].join('\n\n')
 }

@@ -1,4 +1,4 @@
-import { chmodSync, rmSync } from 'node:fs'
+import { chmodSync, mkdirSync, rmSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { connect } from 'node:net'
 import { join } from 'node:path'
@@ -35,6 +35,8 @@ export async function serveAdmin(dataDir: string, admin: Admin): Promise<{ close
     )
   })
   try {
+    // With a database of its own the server keeps nothing here but the socket.
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 })
     rmSync(path, { force: true })
     await listening(server, () => {
       const umask = process.umask(0o177)

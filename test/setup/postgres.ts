@@ -7,6 +7,8 @@ import { createInterface } from 'node:readline'
 
 /** A PostgreSQL of this test run alone. */
 export interface TestPostgres {
+  /** Of its first process. */
+  readonly pid: number
   /** Of its database `postgres`, by a user who may make others. */
   readonly url: string
   /** Stops it and removes its folder. `keepLog`: where its log is to be copied to first. */
@@ -51,6 +53,9 @@ export async function startPostgres(programs: string): Promise<CrashingPostgres>
     process.on('exit', killAtExit)
     await ready(server, logFile)
     return {
+      get pid() {
+        return server.pid ?? 0
+      },
       url: `postgres://fernruf@127.0.0.1:${port}/postgres`,
       async crash() {
         const ended = new Promise((resolve) => server.once('exit', resolve))

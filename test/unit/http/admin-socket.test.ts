@@ -124,6 +124,14 @@ test('a path that no socket may have is told', async () => {
   await assert.rejects(serveAdmin(`/${'x'.repeat(120)}`, recorder().admin), /too long for a socket/)
 })
 
+test('a data folder that is not there yet is made', async (t) => {
+  const dataDir = join(folder(t), 'new', 'data')
+  const server = await serveAdmin(dataDir, recorder().admin)
+  t.after(() => server.close())
+  assert.equal(statSync(dataDir).mode & 0o777, 0o700)
+  assert.ok(await connectAdmin(dataDir))
+})
+
 test('unknown calls, other methods and broken arguments', async (t) => {
   const { dataDir } = await served(t)
   const status = (method: string, path: string, body = ''): Promise<number | undefined> =>
