@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import type { ArchiveFilter, PageBounds } from '../../src/inbox/archive.ts'
 import { contactKey } from '../../src/inbox/contact-key.ts'
+import { SqlArchiveStore } from '../../src/storage/archive-store.ts'
 import { planBatch } from '../../src/storage/batch-plan.ts'
 import { openStores, type Stores } from '../../src/storage/open.ts'
 import { commitBatch } from '../../src/storage/postgres/commit-batch.ts'
@@ -260,6 +261,48 @@ withPostgres(
     assert.deepEqual(await database.query('select id, archived from entry'), [], 'nobody would ever remove it')
   },
 )
+
+withPostgres('what is taken in the very moment in which it leaves the archive is not left behind', async (url, t) => {
+  const stores = await openStores({ databaseUrl: url, dataDir: '' })
+  t.after(() => stores.close())
+  const { inbox, database } = stores
+  const { id } = await createAccount(stores, 'alice@example.org')
+  const ids = await commit(stores, [
+    archived(id, 'waits', { wanted: true }),
+    archived(id, 'waits on', { wanted: true }),
+  ])
+  const taken = ids.slice(0, 1)
+  let taking: Promise<unknown> | undefined
+  const store = new SqlArchiveStore({
+    dialect: database.dialect,
+    query: (sql, params) => database.query(sql, params),
+    close: () => database.close(),
+    transaction: (work) =>
+      database.transaction(async (sql) => {
+        const done = await work(sql)
+        // The take sees what was there before this ends, and waits for its log.
+        taking ??= inbox.commit(batch([], [{ account: id, ids: taken, lingers: false }]))
+        await isBlocked()
+        return done
+      }),
+  })
+  /** Of the removal's first step; the second one has nobody wait for it. */
+  let hasWaited = false
+  async function isBlocked(): Promise<void> {
+    const waits = `select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`
+    while (!hasWaited && (await database.query(waits)).length === 0);
+    hasWaited = true
+  }
+  assert.equal(await store.remove(id, {}, 10), 2)
+  await taking
+  const left = await database.query<{ id: number }>('select id from entry')
+  assert.deepEqual(
+    left.map((row) => row.id),
+    ids.slice(1),
+  )
+  await inbox.commit(batch([], [{ account: id, ids: ids.slice(1), lingers: false }]))
+  assert.deepEqual(await database.query('select id from entry'), [])
+})
 
 withStores('nothing that is open is lost when it is removed while it is taken', async (stores) => {
   const { archive: store, inbox, database } = stores
