@@ -2,6 +2,7 @@ import { createInterface } from 'node:readline'
 import { client, type XmlElement, type XmppClient, xml } from '@xmpp/client'
 import type { ForeignEvent, ForeignOrder } from './foreign-devices.ts'
 
+const COME_MS = 10_000
 const NS_SASL2 = 'urn:xmpp:sasl:2'
 const NS_SM = 'urn:xmpp:sm:3'
 
@@ -10,13 +11,16 @@ const NS_SM = 'urn:xmpp:sm:3'
 const tell = (event: ForeignEvent): void => void process.stdout.write(`${JSON.stringify(event)}\n`)
 const clients = new Map<string, XmppClient>()
 const online = new Set<string>()
+const coming = new Set<string>()
 const orders = new Map<string, Promise<void>>()
 const begins = (name: string, resumed: boolean): void => {
+  coming.delete(name)
   online.add(name)
   tell({ is: 'online', name, resumed })
 }
 const ends = (name: string, why: string): void => {
-  if (online.delete(name)) tell({ is: 'offline', name, why })
+  const was = coming.delete(name)
+  if (online.delete(name) || was) tell({ is: 'offline', name, why })
 }
 
 function made({ name, user: username, password, resource, domain, port }: ForeignOrder & { readonly do: 'come' }) {
@@ -36,13 +40,15 @@ function made({ name, user: username, password, resource, domain, port }: Foreig
     if (element.name === 'stream:features')
       element.children = element.children.filter((c) => typeof c === 'string' || !c.is('authentication', NS_SASL2))
   })
+  // One that failed is given up, whatever comes of it.
+  const isCurrent = (): boolean => clients.get(name) === xmpp
   let isArriving = false
   const arrives = (): void => {
     if (!isArriving || !xmpp.streamManagement.enabled) return
     isArriving = false
     xmpp
       .send(xml('presence'))
-      .then(() => begins(name, false))
+      .then(() => isCurrent() && begins(name, false))
       .catch(() => {})
   }
   // COMPAT(@xmpp/client 0.14): it does not count what comes together with <enabled/>, so nothing is asked for before.
@@ -53,10 +59,14 @@ function made({ name, user: username, password, resource, domain, port }: Foreig
   xmpp.on('nonza', (element) => {
     if (element.is('enabled', NS_SM)) setImmediate(arrives)
   })
-  xmpp.on('disconnect', () => ends(name, 'disconnected'))
+  xmpp.on('disconnect', () => {
+    if (isCurrent()) ends(name, 'disconnected')
+  })
   xmpp.on('stanza', (stanza) => hear(name, domain, stanza))
   const { streamManagement } = xmpp
-  streamManagement.on('resumed', () => begins(name, true))
+  streamManagement.on('resumed', () => {
+    if (isCurrent()) begins(name, true)
+  })
   streamManagement.on('ack', ({ attrs, name: kind }) => {
     if (kind === 'message' && attrs.id !== undefined) tell({ is: 'acknowledged', name, id: attrs.id })
   })
@@ -79,30 +89,33 @@ async function comes(order: ForeignOrder & { readonly do: 'come' }): Promise<voi
   const { name } = order
   if (online.has(name)) return
   const known = clients.get(name)
+  const xmpp = known ?? made(order)
+  coming.add(name)
   try {
-    if (known === undefined) await made(order).start()
-    else await known.reconnect.reconnect()
+    await within(COME_MS, known === undefined ? xmpp.start() : xmpp.reconnect.reconnect(), gone(xmpp))
   } catch (error) {
-    await cut(name)
-    // Begun and failed: only a new one begins anew.
-    if (clients.get(name)?.streamManagement.id === '') clients.delete(name)
-    online.delete(name)
-    tell({ is: 'offline', name, why: String(error) })
+    xmpp.socket?.socket?.destroy()
+    clients.delete(name)
+    ends(name, String(error))
   }
 }
 async function cut(name: string): Promise<void> {
   const xmpp = clients.get(name)
   const socket = xmpp?.socket?.socket
   if (xmpp === undefined || socket === undefined || socket === null) return
-  const gone = new Promise<void>((done) => xmpp.on('disconnect', done))
+  const lost = gone(xmpp)
   socket.destroy()
-  await gone
+  await within(COME_MS, lost).catch(() => {})
+}
+const gone = (xmpp: XmppClient): Promise<void> => new Promise((done) => xmpp.on('disconnect', done))
+async function within(ms: number, ...works: readonly Promise<unknown>[]): Promise<void> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => reject(new Error('not in time')), ms)
+  await Promise.race([...works, promise]).finally(() => clearTimeout(timer))
 }
 async function leaves(name: string): Promise<void> {
-  await clients
-    .get(name)
-    ?.stop()
-    .catch(() => {})
+  const xmpp = clients.get(name)
+  if (xmpp !== undefined) await within(COME_MS, xmpp.stop()).catch(() => {})
   clients.delete(name)
   ends(name, 'left')
 }
