@@ -18,8 +18,8 @@ export class KnownTag {
   /** Bits for its attributes. */
   kinds = 0
   /** What it says, by kind of attribute, and where that stands from the name on. */
-  readonly texts: (string | undefined)[] = []
-  readonly places: number[] = []
+  readonly texts: (string | undefined)[] = [undefined, undefined, undefined, undefined, undefined]
+  readonly places: number[] = [0, 0, 0, 0, 0]
   /** Where the id stands in the tag that was followed last; 0 without one. */
   idStart = 0
   idEnd = 0

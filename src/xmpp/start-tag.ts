@@ -42,6 +42,8 @@ export class StartTag {
   readonly #others: number[] = []
   readonly #starts: (TagStart | undefined)[] = Array.from({ length: STARTS }, () => undefined)
   readonly #tags: (KnownTag | undefined)[] = Array.from({ length: TAGS }, () => undefined)
+  /** Bits for the places something came for: what comes once only is not worth the room. */
+  #came = 0
   /** How it starts, when another did before. */
   #start: TagStart | undefined
   /** The tag, when it is one that came before. */
@@ -178,7 +180,9 @@ export class StartTag {
     const kinds = this.#kinds
     const marks = this.#marks
     const place = tagPlace(buf, start)
-    const isKept = (kinds & (1 << OTHER)) === 0 && this.#end - start <= MAX_KNOWN
+    const came = 1 << place
+    const isKept = (this.#came & came) !== 0 && (kinds & (1 << OTHER)) === 0 && this.#end - start <= MAX_KNOWN
+    this.#came |= came
     const known = (isKept ? this.#tags[place] : undefined) ?? new KnownTag()
     if (isKept) this.#tags[place] = known
     known.name = this.qualifiedName(buf, view, start, ns).name

@@ -220,6 +220,7 @@ describe('both ways', () => {
         part('message', 'messages', 'mess', 'iq'),
         part(
           " to='a@example.org/b'",
+          " to='z@example.org/b'",
           " to='a@example.org/'",
           " to='a@example.org/bc'",
           ' to="a@example.org/b"',

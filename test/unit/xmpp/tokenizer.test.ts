@@ -61,6 +61,32 @@ describe('Tokenizer', () => {
     assert.equal(elementOf('<presence/>').to, undefined)
   })
 
+  it('takes no address for the last one, however alike', () => {
+    const values = [
+      'ab@c.example/d',
+      'bb@c.example/d',
+      'ab@c.example/e',
+      'ab@c.example',
+      'ab@c.example/dd',
+      'ab@d.example/d',
+    ]
+    const stanzas = values.flatMap((value) =>
+      values.map((other) => ({ to: value, from: other, lang: other.slice(0, 2), type: value.slice(0, 2) })),
+    )
+    const tokens = tokensOf(
+      Buffer.from(
+        HEADER +
+          stanzas
+            .map((s) => `<iq to='${s.to}' id='1' from='${s.from}' type='${s.type}' xml:lang='${s.lang}'/>`)
+            .join(''),
+      ),
+    )
+    assert.deepEqual(
+      tokens.flatMap((t) => (t.token === 'element' ? [{ to: t.to, from: t.from, lang: t.lang, type: t.type }] : [])),
+      stanzas,
+    )
+  })
+
   it('reads ids of any length', () => {
     const ids = Array.from({ length: 60 }, (_, i) => 'abcdefghij'.repeat(6).slice(0, i))
     const tokens = tokensOf(Buffer.from(HEADER + ids.map((id) => `<message to='a' id='${id}'/>`).join('')))
