@@ -101,6 +101,7 @@ async function survives(
   await comesBack()
   await receives(juliet, ids)
   await romeo.isAcknowledged()
+  juliet.acks()
   for (const one of [romeo, juliet, nurse]) await isServed(one)
   const tablet = await device('juliet', 'tablet')
   await tablet.isAvailable()
