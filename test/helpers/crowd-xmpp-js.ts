@@ -60,7 +60,10 @@ function made({ name, user: username, password, resource, domain, port }: Foreig
     if (element.is('enabled', NS_SM)) setImmediate(arrives)
   })
   xmpp.on('disconnect', () => {
-    if (isCurrent()) ends(name, 'disconnected')
+    if (!isCurrent()) return
+    // What it had begun goes on and would write into the next connection.
+    if (coming.has(name)) clients.delete(name)
+    ends(name, 'disconnected')
   })
   xmpp.on('stanza', (stanza) => hear(name, domain, stanza))
   const { streamManagement } = xmpp
