@@ -167,8 +167,8 @@ export class SqlArchiveStore implements ArchiveStore {
     })
   }
 
-  async remove(account: number, filter: ArchiveFilter, limit: number): Promise<number> {
-    const { removed, open } = await this.#database.transaction(async (sql) => {
+  remove(account: number, filter: ArchiveFilter, limit: number): Promise<number> {
+    return this.#database.transaction(async (sql) => {
       await this.#lock(sql, account)
       const { text, params } = this.#where(account, filter)
       const rows = await sql.query<Sized & { is_open: number }>(
@@ -185,7 +185,8 @@ export class SqlArchiveStore implements ArchiveStore {
           account,
           list(isOpen.map(({ id }) => id)),
         ])
-        // What another device has taken already, or takes in this moment, is removed by no take, but by `InboxStore.sweep`.
+        // What another device has taken already is not removed by a take any more, but by `InboxStore.sweep`; and a take that is
+        // under way, and saw all this as archived, looks again where the log says that something lingers.
         await sql.query('update log set lingers = $2 where account_id = $1 and (lingers is null or lingers > $2)', [
           account,
           isOpen[0]?.id ?? 0,
@@ -197,22 +198,7 @@ export class SqlArchiveStore implements ArchiveStore {
         rows.filter((row) => row.is_open === 0),
       )
       await this.#forget(sql, account, rows, 'gone')
-      return { removed: rows.length, open: isOpen.map(({ id }) => id) }
-    })
-    if (open.length > 0) await this.#removeTaken(account, open)
-    return removed
-  }
-  /** A take that had begun before saw these as archived, and left them. It has waited for the log, and so does this. */
-  async #removeTaken(account: number, ids: readonly number[]): Promise<void> {
-    const { isOpen, listed, list } = this.#dialect
-    await this.#database.transaction(async (sql) => {
-      await this.#lock(sql, account)
-      await sql.query(
-        `delete from entry where account_id = $1 and archived = 0 and id in (
-           select e.id from entry e join log l on l.account_id = e.account_id
-           where e.account_id = $1 and ${listed('e.id', '$2')} and not ${isOpen})`,
-        [account, list(ids)],
-      )
+      return rows.length
     })
   }
 

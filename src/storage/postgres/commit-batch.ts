@@ -1,4 +1,4 @@
-import { lingersFrom, type PlannedBatch } from '../batch-plan.ts'
+import { lingersFrom, type PlannedBatch, type PlannedLog } from '../batch-plan.ts'
 import type { Range } from '../ranges.ts'
 import { type Row, type Sql, StoreError } from '../sql.ts'
 import { sqlState } from './errors.ts'
@@ -63,7 +63,7 @@ with head as (
         where not isempty(excluded.gaps)
       ) as r
     )
-  returning account_id, head, prior
+  returning account_id, head, prior, lingers
 ), gone as (
   delete from entry e using head h, unnest($18::bigint[], $19::bigint[], $20::bigint[]) as t (account, first, last)
   where h.account_id = t.account and e.account_id = t.account and e.id between t.first and t.last and e.archived = 0
@@ -86,12 +86,26 @@ with head as (
   where p.count > 0
   having count(*) > 0
 )
-select account_id, head, prior from head`
+select account_id, head, prior, lingers from head`
+
+/** `gone` once more, for entries that had left the archive when the statement got its lock, and not yet in its snapshot. */
+const GONE_SINCE = `
+delete from entry e using unnest($1::bigint[], $2::bigint[], $3::bigint[]) as t (account, first, last)
+where e.account_id = t.account and e.id between t.first and t.last and e.archived = 0`
+
+interface CommittedRow extends Row {
+  readonly account_id: number
+  readonly lingers: number | null
+}
 
 /** Commits a planned batch. Rows: `account_id`, `head`, `prior` of each log touched. @throws StoreError */
 export async function commitBatch(sql: Sql, batch: PlannedBatch): Promise<readonly Row[]> {
   try {
-    return await sql.query(COMMIT, paramsOf(batch))
+    const rows = await sql.query<CommittedRow>(COMMIT, paramsOf(batch))
+    const late = lateOf(batch, rows)
+    // The batch is committed whatever comes of this; what is left is swept (`InboxStore.sweep`).
+    if (late.length > 0) await sql.query(GONE_SINCE, takenOf(late)).catch(() => undefined)
+    return rows
   } catch (error) {
     if (!(error instanceof StoreError && isDone(error.cause))) throw error
     const [done] = await sql.query<{ logs: string }>('select logs from batch where id = $1', [batch.id])
@@ -102,12 +116,23 @@ export async function commitBatch(sql: Sql, batch: PlannedBatch): Promise<readon
   }
 }
 
+/** Logs in which something may linger among what was taken for good. */
+function lateOf({ logs }: PlannedBatch, rows: readonly CommittedRow[]): readonly PlannedLog[] {
+  const from = new Map<number, number>()
+  for (const { account_id: account, lingers } of rows) if (lingers !== null) from.set(account, lingers)
+  if (from.size === 0) return []
+  return logs.filter(({ account, lingers, taken }) => {
+    const last = taken.at(-1)?.[1]
+    return !lingers && last !== undefined && last >= (from.get(account) ?? Number.POSITIVE_INFINITY)
+  })
+}
+
 /** The batch's id is there already: it was committed before. */
 const isDone = (cause: unknown): boolean =>
   sqlState(cause) === '23505' && cause instanceof Error && 'constraint' in cause && cause.constraint === 'batch_pkey'
 
 function paramsOf({ id, first, at, logs, entries, payloads, marks }: PlannedBatch) {
-  const gone = logs.filter((log) => !log.lingers)
+  const [goneOf, goneFirst, goneLast] = takenOf(logs.filter((log) => !log.lingers))
   return [
     id,
     first,
@@ -128,9 +153,9 @@ function paramsOf({ id, first, at, logs, entries, payloads, marks }: PlannedBatc
     numbers(entries.map((entry) => entry.size)),
     texts(marks.map((mark) => mark.stream)),
     texts(marks.map((mark) => multirange(mark.covered))),
-    numbers(gone.flatMap(({ account, taken }) => taken.map(() => account))),
-    numbers(gone.flatMap(({ taken }) => taken.map(([from]) => from))),
-    numbers(gone.flatMap(({ taken }) => taken.map(([, to]) => to))),
+    goneOf,
+    goneFirst,
+    goneLast,
     numbers(entries.map((entry) => entry.contact)),
     numbers(logs.map((log) => log.tail)),
     `{${logs.map((log) => lingersFrom(log) ?? 'null').join(',')}}`,
@@ -138,6 +163,12 @@ function paramsOf({ id, first, at, logs, entries, payloads, marks }: PlannedBatc
   ]
 }
 
+/** Ranges of ids, each with its account. */
+const takenOf = (logs: readonly PlannedLog[]): readonly [string, string, string] => [
+  numbers(logs.flatMap(({ account, taken }) => taken.map(() => account))),
+  numbers(logs.flatMap(({ taken }) => taken.map(([from]) => from))),
+  numbers(logs.flatMap(({ taken }) => taken.map(([, to]) => to))),
+]
 const numbers = (values: readonly number[]): string => `{${values.join(',')}}`
 const texts = (values: readonly string[]): string =>
   `{${values.map((value) => `"${value.replaceAll(/["\\]/g, '\\$&')}"`).join(',')}}`
