@@ -105,10 +105,15 @@ async function comes(order: ForeignOrder & { readonly do: 'come' }): Promise<voi
 async function cut(name: string): Promise<void> {
   const xmpp = clients.get(name)
   const socket = xmpp?.socket?.socket
-  if (xmpp === undefined || socket === undefined || socket === null) return
-  const lost = gone(xmpp)
-  socket.destroy()
-  await within(COME_MS, lost).catch(() => {})
+  if (xmpp !== undefined && socket !== undefined && socket !== null) {
+    const lost = gone(xmpp)
+    socket.destroy()
+    await within(COME_MS, lost).catch(() => {})
+  }
+  // It does not always notice.
+  if (!online.has(name)) return
+  clients.delete(name)
+  ends(name, 'cut')
 }
 const gone = (xmpp: XmppClient): Promise<void> => new Promise((done) => xmpp.on('disconnect', done))
 async function within(ms: number, ...works: readonly Promise<unknown>[]): Promise<void> {

@@ -277,6 +277,7 @@ class Crowd {
   /** Settles when nobody is online or on the way any more. */
   async gone(): Promise<void> {
     while (this.#coming.size > 0) await Promise.all(this.#coming.values())
+    for (const device of this.#online()) device.cuts('lost')
     await this.#ledger.until(
       () => this.#devices.every((device) => !device.isOnline),
       LIFE_MS,
