@@ -4,6 +4,7 @@ import { type Order, obey, tell } from './orders.ts'
 const NS_ROSTER = 'jabber:iq:roster'
 const NS_REGISTER = 'jabber:iq:register'
 const NS_SM = 'urn:xmpp:sm:3'
+const NS_SASL2 = 'urn:xmpp:sasl:2'
 const NS_DELAY = 'urn:xmpp:delay'
 const NS_CARBONS = 'urn:xmpp:carbons:2'
 const TIMEOUT_MS = 15_000
@@ -62,6 +63,12 @@ async function login(order: Order & { readonly do: 'login' }): Promise<XmppClien
   xmpp.on('element', (element) => {
     const { type } = element.attrs
     if (element.is('iq') && (type === 'result' || type === 'error')) xmpp.streamManagement.inbound++
+  })
+  // With SASL2 it would bind as a client that reads the archive instead of waiting messages (XEP-0386), and it does not read it;
+  // run-xmpp-js-fast.ts is for that way in.
+  xmpp.prependListener('element', (element) => {
+    if (element.name === 'stream:features')
+      element.children = element.children.filter((c) => typeof c === 'string' || !c.is('authentication', NS_SASL2))
   })
   xmpp.streamManagement.on('resumed', () => tell({ is: 'resumed' }))
   xmpp.iqCallee.set(NS_ROSTER, 'query', ({ element }) => {
