@@ -129,8 +129,9 @@ export class LogReader implements FollowPort {
   pushed(id: number, prev: number, message: Message, isFor: boolean): boolean {
     const { jid, isConnected } = this.#port
     const isStalled = this.#isStalled(isFor ? message : undefined)
+    const isNext = this.#follower.pushed(id, prev)
     if (this.#follower.state === 'idle') return isFor && isConnected && !isStalled && message.to === jid
-    return this.#follower.pushed(id, prev) && isFor
+    return isNext && isFor
   }
   /** An entry that this session was given ahead of its commit has got its id. */
   had(id: number, prev: number): void {

@@ -30,6 +30,8 @@ export class Follower {
   #position = 0
   /** Entries up to it concern the session only while they are open; undefined until the log was read for the first time. */
   #since: number | undefined
+  /** The entry before the first one that came while the log had not been read: from there on nothing may be missed. */
+  #floor = Number.POSITIVE_INFINITY
   /** The newest entry told while not following: reading ends only beyond it. */
   #known = 0
   #reading = 0
@@ -71,6 +73,7 @@ export class Follower {
     this.pause()
     this.#position = 0
     this.#since = undefined
+    this.#floor = Number.POSITIVE_INFINITY
     this.#known = 0
     this.#isBegun = false
     this.#had.clear()
@@ -102,6 +105,7 @@ export class Follower {
       this.#read()
       return false
     }
+    if (this.#isBegun && this.#since === undefined && prev < this.#floor) this.#floor = prev
     if (id > this.#known) this.#known = id
     return false
   }
@@ -128,10 +132,13 @@ export class Follower {
   /** The answer to `read`: entries in order, and the log's last one; `since`: where the reading began if it was the first one. */
   page(reading: number, entries: readonly StoredEntry[], last: number, since: number = last): void {
     if (this.#state !== 'reading' || reading !== this.#reading) return
-    this.#since ??= since
+    // A first page lacks what siblings took since the session came: above the floor it is read again.
+    const end = this.#since === undefined ? Math.min(last, this.#floor) : last
+    this.#since ??= Math.min(since, end)
     for (const entry of entries) {
       // It got its id while the page was on its way.
       if (entry.id <= this.#position) continue
+      if (entry.id > end) break
       if (!this.#had.delete(entry.id) && !this.#port.giveStored(entry)) {
         this.#move('stalled')
         return
@@ -140,10 +147,10 @@ export class Follower {
       if (reading !== this.#reading) return
       this.#position = entry.id
     }
-    const isWhole = entries.length < PAGE
-    if (isWhole && last > this.#position) this.#position = last
+    const isWhole = entries.length < PAGE || (entries.at(-1)?.id ?? 0) > end
+    if (isWhole && end > this.#position) this.#position = end
     for (const id of this.#had) if (id <= this.#position) this.#had.delete(id)
-    if (isWhole && this.#known <= last) this.#move('following')
+    if (isWhole && this.#known <= end) this.#move('following')
     else this.#read()
   }
   /** The log could not be read; the session asks again after a while. */

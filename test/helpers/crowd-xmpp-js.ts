@@ -32,16 +32,19 @@ function made({ name, user: username, password, resource, domain, port }: Foreig
     credentials: (authenticate) => authenticate({ username, password }, 'PLAIN'),
   })
   xmpp.timeout = 10_000
+  const isCurrent = (): boolean => clients.get(name) === xmpp
   // When it comes again is decided by the test.
   xmpp.reconnect.stop()
-  xmpp.on('error', (error) => process.stderr.write(`${name}: ${error.message}\n`))
+  xmpp.on('error', (error) => {
+    process.stderr.write(`${name}: ${error.message}\n`)
+    // Of a connection lost in the TLS handshake nothing else is heard.
+    if (isCurrent() && coming.has(name)) givesUp(xmpp, name, error.message)
+  })
   // With SASL2 it would bind as a client that reads the archive instead of waiting messages (XEP-0386), and it does not read it.
   xmpp.prependListener('element', (element) => {
     if (element.name === 'stream:features')
       element.children = element.children.filter((c) => typeof c === 'string' || !c.is('authentication', NS_SASL2))
   })
-  // One that failed is given up, whatever comes of it.
-  const isCurrent = (): boolean => clients.get(name) === xmpp
   let isArriving = false
   const arrives = (): void => {
     if (!isArriving || !xmpp.streamManagement.enabled) return
@@ -62,8 +65,8 @@ function made({ name, user: username, password, resource, domain, port }: Foreig
   xmpp.on('disconnect', () => {
     if (!isCurrent()) return
     // What it had begun goes on and would write into the next connection.
-    if (coming.has(name)) clients.delete(name)
-    ends(name, 'disconnected')
+    if (coming.has(name)) givesUp(xmpp, name, 'disconnected')
+    else ends(name, 'disconnected')
   })
   xmpp.on('stanza', (stanza) => hear(name, domain, stanza))
   const { streamManagement } = xmpp
@@ -97,23 +100,28 @@ async function comes(order: ForeignOrder & { readonly do: 'come' }): Promise<voi
   try {
     await within(COME_MS, known === undefined ? xmpp.start() : xmpp.reconnect.reconnect(), gone(xmpp))
   } catch (error) {
-    xmpp.socket?.socket?.destroy()
-    clients.delete(name)
-    ends(name, String(error))
+    if (clients.get(name) === xmpp) givesUp(xmpp, name, String(error))
   }
 }
+/** The next time it is made anew, whatever comes of this one. */
+function givesUp(xmpp: XmppClient, name: string, why: string): void {
+  clients.delete(name)
+  socketOf(xmpp)?.destroy()
+  ends(name, why)
+}
+/** TLS lies in an object around it. */
+const socketOf = ({ socket }: XmppClient) => (socket !== null && 'socket' in socket ? socket.socket : socket)
 async function cut(name: string): Promise<void> {
   const xmpp = clients.get(name)
-  const socket = xmpp?.socket?.socket
-  if (xmpp !== undefined && socket !== undefined && socket !== null) {
+  if (xmpp === undefined) return
+  const socket = socketOf(xmpp)
+  if (socket) {
     const lost = gone(xmpp)
     socket.destroy()
     await within(COME_MS, lost).catch(() => {})
   }
   // It does not always notice.
-  if (!online.has(name)) return
-  clients.delete(name)
-  ends(name, 'cut')
+  if (online.has(name)) givesUp(xmpp, name, 'cut')
 }
 const gone = (xmpp: XmppClient): Promise<void> => new Promise((done) => xmpp.on('disconnect', done))
 async function within(ms: number, ...works: readonly Promise<unknown>[]): Promise<void> {
@@ -139,6 +147,8 @@ async function says({ name, to, id }: ForeignOrder & { readonly do: 'say' }): Pr
     .catch(() => {})
 }
 
+// COMPAT(@xmpp/client 0.14): a connection lost in the TLS handshake rejects a promise that nobody holds.
+process.on('unhandledRejection', (error) => process.stderr.write(`${String(error)}\n`))
 for await (const line of createInterface({ input: process.stdin })) {
   const order = JSON.parse(line) as ForeignOrder
   const { name } = order

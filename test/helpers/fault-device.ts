@@ -116,7 +116,7 @@ export class FaultDevice implements Device {
     return true
   }
   async #begins(connection: XmppConnection): Promise<void> {
-    await bind(connection, `d${this.#settings.number}`)
+    const jid = await bind(connection, `d${this.#settings.number}`)
     connection.write(`<enable xmlns='${NS_SM}' resume='true'/>`)
     const answer = await connection.element()
     if (answer.name !== 'enabled') throw new Error(`expected enabled, got ${write(answer)}`)
@@ -129,6 +129,11 @@ export class FaultDevice implements Device {
     this.#send(connection, { xml: '<presence/>', message: undefined })
     for (const { to } of again) this.#says(connection, to)
     if (again.length > 0) connection.write(`<r xmlns='${NS_SM}'/>`)
+    // What comes before the server knows of the device is not for it.
+    for (let e: Element | undefined; e?.name !== 'presence' || e.attrs.from !== jid; ) {
+      e = await connection.element()
+      this.#hears(connection, e)
+    }
   }
   async #lives(connection: XmppConnection): Promise<void> {
     for (;;) {

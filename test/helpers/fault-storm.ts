@@ -79,7 +79,7 @@ export async function storm(t: TestContext, settings: Storm): Promise<void> {
     LIFE_MS,
     () => [...ledger.missing(), ...ledger.faults].slice(0, 20).join('\n'),
   )
-  await inTurns(devices, (device) => device.leaves())
+  await allLeave(devices, ledger)
   await server.end('SIGTERM')
   await look()
 
@@ -134,7 +134,7 @@ export async function storm(t: TestContext, settings: Storm): Promise<void> {
       return `the end: seed ${seed}, not settled ${unsettled.join(' ')}, missing\n${[...ledger.missing()].slice(0, 10).join('\n')}\n${ledger.faults.slice(0, 10).join('\n')}`
     },
   )
-  await inTurns(devices, (device) => device.leaves())
+  await allLeave(devices, ledger)
   if (settings.isArchived)
     await inTurns([...weather.accounts.keys()], (account) => readArchive(server, account, ledger))
   await server.end('SIGTERM')
@@ -276,7 +276,11 @@ class Crowd {
   }
   /** Settles when nobody is online or on the way any more. */
   async gone(): Promise<void> {
-    while (this.#coming.size > 0) await Promise.all(this.#coming.values())
+    await this.#ledger.until(
+      () => this.#coming.size === 0,
+      LIFE_MS,
+      () => `still on the way: ${[...this.#coming.keys()].map((device) => device.name)}`,
+    )
     for (const device of this.#online()) device.cuts('lost')
     await this.#ledger.until(
       () => this.#devices.every((device) => !device.isOnline),
@@ -327,6 +331,16 @@ async function comesSurely(device: Device): Promise<void> {
     if (tries === 10) throw new Error(`${device.name} does not come`)
     await device.comes()
   }
+}
+
+async function allLeave(devices: readonly Device[], ledger: FaultLedger): Promise<void> {
+  for (const device of devices) void device.leaves()
+  const online = (): readonly Device[] => devices.filter((device) => device.isOnline)
+  await ledger.until(
+    () => online().length === 0,
+    LIFE_MS,
+    () => `did not leave: ${online().map((device) => device.name)}`,
+  )
 }
 
 /** Does it for each, a few at a time. */

@@ -33,12 +33,19 @@ export type ForeignEvent =
   /** The server has acknowledged it. `unsent`: it never left. */
   | { readonly is: 'acknowledged' | 'unsent'; readonly name: string; readonly id: string }
 
+/** A program has ended of itself. */
+interface Crashed {
+  readonly is: 'crashed'
+  readonly text: string
+}
+
 /** A program with clients that nobody here wrote. */
 export class ForeignProgram {
   readonly #child: ChildProcess
-  readonly #devices = new Map<string, (event: ForeignEvent) => void>()
+  readonly #devices = new Map<string, (event: ForeignEvent | Crashed) => void>()
   readonly #gone: Promise<void>
   #errors = ''
+  #isStopped = false
 
   constructor(command: readonly string[]) {
     const [file = '', ...args] = command
@@ -46,6 +53,10 @@ export class ForeignProgram {
     const env = { ...process.env, NODE_TLS_REJECT_UNAUTHORIZED: '0', NODE_NO_WARNINGS: '1' }
     this.#child = spawn(file, args, { stdio: ['pipe', 'pipe', 'pipe'], env })
     this.#gone = new Promise((done) => this.#child.once('close', () => done()))
+    void this.#gone.then(() => {
+      if (this.#isStopped) return
+      for (const hears of this.#devices.values()) hears({ is: 'crashed', text: this.#errors })
+    })
     this.#child.stdin?.on('error', () => {})
     this.#child.stderr?.on('data', (text) => {
       this.#errors = (this.#errors + String(text)).slice(-4000)
@@ -60,13 +71,14 @@ export class ForeignProgram {
   get errors(): string {
     return this.#errors
   }
-  device(name: string, hears: (event: ForeignEvent) => void): void {
+  device(name: string, hears: (event: ForeignEvent | Crashed) => void): void {
     this.#devices.set(name, hears)
   }
   order(order: ForeignOrder): void {
     this.#child.stdin?.write(`${JSON.stringify(order)}\n`)
   }
   async stop(): Promise<void> {
+    this.#isStopped = true
     this.#child.kill('SIGKILL')
     await this.#gone
   }
@@ -85,7 +97,7 @@ export class ForeignDevice implements Device {
   #isLeaving = false
   #stream: object = {}
   #unacknowledged: { readonly id: string; readonly to: string }[] = []
-  #waiting: (() => void) | undefined
+  readonly #waiting = new Set<() => void>()
 
   /** `sends`: it can be trusted with messages of its own. */
   constructor(settings: DeviceSettings, program: ForeignProgram, sends: boolean) {
@@ -112,11 +124,12 @@ export class ForeignDevice implements Device {
     await answered
   }
   cuts(_how: Cut): void {
+    if (this.#isCut) return
     this.#isCut = true
     this.#program.order({ do: 'cut', name: this.name })
   }
   async leaves(): Promise<void> {
-    if (!this.#isOnline) return
+    if (!this.#isOnline || this.#isCut) return
     this.#isLeaving = true
     const answered = this.#answer()
     this.#program.order({ do: 'leave', name: this.name })
@@ -125,13 +138,18 @@ export class ForeignDevice implements Device {
   /** Settles with the next `online` or `offline`, or when neither comes. */
   #answer(): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(() => this.#waiting?.(), COME_MS)
-      this.#waiting = () => {
+      const answered = (): void => {
         clearTimeout(timer)
-        this.#waiting = undefined
+        this.#waiting.delete(answered)
         resolve()
       }
+      const timer = setTimeout(answered, COME_MS)
+      // It may be told to leave while it comes again, so more than one may wait.
+      this.#waiting.add(answered)
     })
+  }
+  #answers(): void {
+    for (const answered of [...this.#waiting]) answered()
   }
   fills(): void {
     if (!this.#sends || !this.#isOnline || this.#isCut || this.#isLeaving) return
@@ -146,7 +164,7 @@ export class ForeignDevice implements Device {
     this.#unacknowledged.push({ id, to })
     this.#program.order({ do: 'say', name: this.name, to: `${to}@${this.#settings.connection.domain}`, id })
   }
-  #hears(event: ForeignEvent): void {
+  #hears(event: ForeignEvent | Crashed): void {
     const { ledger, changed } = this.#settings
     switch (event.is) {
       case 'online': {
@@ -158,14 +176,14 @@ export class ForeignDevice implements Device {
           this.#unacknowledged = []
           for (const { to } of again) this.#says(to)
         }
-        this.#waiting?.()
+        this.#answers()
         changed()
         this.fills()
         break
       }
       case 'offline':
         // What ended is not what is being waited for, unless that is the end, or could not begin.
-        if (!this.#isOnline || this.#isLeaving) this.#waiting?.()
+        if (!this.#isOnline || this.#isLeaving) this.#answers()
         if (!this.#isCut && !this.#isLeaving && !this.#settings.isDisturbed())
           ledger.faults.push(`${this.name} was disconnected: ${event.why}; ${this.#program.errors}`)
         this.#isOnline = false
@@ -174,6 +192,10 @@ export class ForeignDevice implements Device {
         break
       case 'message':
         ledger.arrives(this.name, this.#stream, event.id, event.logId ?? undefined, event.delayed)
+        break
+      case 'crashed':
+        ledger.faults.push(`the program of ${this.name} ended: ${event.text}`)
+        ledger.happened()
         break
       case 'error':
         ledger.faults.push(`${this.name} was refused ${event.id}: ${event.text}`)

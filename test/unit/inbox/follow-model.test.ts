@@ -53,8 +53,9 @@ class Device implements FollowPort {
   given: number[] = []
   sent: Sent[] = []
   readings: Reading[] = []
-  /** The last entry when it first read the log; undefined before. */
+  /** The last entry when it first read the log, or the one before the first that it heard of before; undefined before. */
   first: number | undefined
+  #floor = Number.POSITIVE_INFINITY
   #opened: ReadonlySet<number> = new Set()
 
   constructor(world: World, index: number) {
@@ -78,6 +79,7 @@ class Device implements FollowPort {
   push({ entry, held }: Push): void {
     const isMine = held?.takers.includes(this) === true
     if (!this.isThere) return
+    if (this.first === undefined && entry.prev < this.#floor) this.#floor = entry.prev
     if (isMine) {
       this.follower.had(entry.id, entry.prev)
       return
@@ -102,7 +104,7 @@ class Device implements FollowPort {
       return
     }
     const isCurrent = read.reading === this.readings.reduce((max, r) => Math.max(max, r.reading), read.reading)
-    if (isCurrent && this.isConnected && this.follower.state === 'reading') this.first ??= read.page.last
+    if (isCurrent && this.isConnected && this.follower.state === 'reading') this.first ??= Math.min(read.page.last, this.#floor)
     this.#opened = read.page.open
     this.follower.page(read.reading, read.page.entries, read.page.last)
   }
@@ -119,6 +121,7 @@ class Device implements FollowPort {
     this.given = []
     this.readings = []
     this.first = undefined
+    this.#floor = Number.POSITIVE_INFINITY
     this.isFull = false
     const position = Math.min(unread, ...untaken.map((id) => id - 1))
     if (position !== Number.POSITIVE_INFINITY) this.world.rewind(this.node, position)
