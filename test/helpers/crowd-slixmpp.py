@@ -49,12 +49,19 @@ class Device(slixmpp.ClientXMPP):
             self.gives_up('no TLS')
         return is_secure
 
+    def cut(self):
+        try:
+            self.abort()
+        except AttributeError:
+            # asyncio of Python 3.11: a connection that was lost already.
+            self.lost('cut')
+
     def gives_up(self, why):
         if not self.is_given_up and not self.is_online:
             self.lost(why)
             self.is_given_up = True
             self.cancel_connection_attempt()
-            self.abort()
+            self.cut()
 
     def started(self, _):
         if not self.is_given_up:
@@ -109,7 +116,7 @@ async def main():
                 device.come()
             case 'cut':
                 if device is not None:
-                    device.abort()
+                    device.cut()
             case 'leave':
                 if device is not None:
                     del devices[order['name']]
