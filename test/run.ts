@@ -21,8 +21,6 @@ const PARTS = [
 /** What `--quick` leaves out: other people's programs, and files that say they are slow. */
 const QUICK_PARTS: readonly string[] = ['unit', 'e2e']
 const isSlow = (file: string): boolean => file.endsWith('.slow.test.ts')
-/** Storms take minutes each and are run by name: `npm test -- storm`. */
-const isStorm = (file: string): boolean => file.endsWith('.storm.test.ts')
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
 
@@ -82,7 +80,6 @@ function filesOf(patterns: readonly string[], isQuick: boolean): string[] {
   return globSync('test/**/*.test.ts', { cwd: ROOT })
     .map((file) => file.replaceAll('\\', '/'))
     .filter((file) => patterns.length === 0 || patterns.some((pattern) => file.includes(pattern.replace(/^\.\//, ''))))
-    .filter((file) => !isStorm(file) || patterns.length > 0)
     .filter((file) => !isQuick || (QUICK_PARTS.some((part) => file.startsWith(`test/${part}/`)) && !isSlow(file)))
     .sort()
 }
@@ -107,6 +104,7 @@ async function runFiles(files: readonly string[], concurrency: number, signal: A
   stream.on('test:summary', (summary) => {
     const { tests, passed, cancelled, skipped, todo } = summary.counts
     const failed = tests - passed - cancelled - skipped - todo
+    if (summary.file !== undefined) say(`FILE ${Math.round(summary.duration_ms)} ${summary.file}`)
     if (summary.file === undefined) add(counts, { tests, passed, failed, cancelled, skipped, todo })
   })
   const shown = stream.compose(new spec())

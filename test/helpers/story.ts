@@ -39,9 +39,12 @@ export interface Story {
 export interface StoryOptions {
   /** Changes of the test configuration; such a story has servers of its own. */
   readonly config?: ServerSettings
-  /** 1: the story is about one connection and need not run twice. */
+  /** It is about one connection and need not run twice, or about two nodes. */
   readonly servers?: 1 | 2
 }
+
+/** Set by the runner: stories are told on one server only. */
+const IS_QUICK = process.env.FERNRUF_TEST_QUICK === '1'
 
 const shared = new Map<number, Promise<TestServers>>()
 let stories = 0
@@ -51,10 +54,10 @@ after(async () => {
 
 /**
  * A transcript-style test (style.md 6.4). It runs on one server, and again with its clients spread in turn over two servers in
- * one process that share store and bus. Accounts are new for each run.
+ * one process that share store and bus, unless it has to be quick. Accounts are new for each run.
  */
 export function story(name: string, tell: (story: Story) => Promise<void>, options: StoryOptions = {}): void {
-  for (const count of options.servers === 1 ? [1] : [1, 2]) {
+  for (const count of options.servers === undefined && !IS_QUICK ? [1, 2] : [options.servers ?? 1]) {
     test(count === 1 ? name : `${name}, on ${count} servers`, { timeout: 60_000 }, async () => {
       const own = options.config !== undefined
       const servers = await (own ? startTestServers(count, options.config) : sharedServers(count))
