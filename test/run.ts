@@ -104,7 +104,6 @@ async function runFiles(files: readonly string[], concurrency: number, signal: A
   stream.on('test:summary', (summary) => {
     const { tests, passed, cancelled, skipped, todo } = summary.counts
     const failed = tests - passed - cancelled - skipped - todo
-    if (summary.file !== undefined) say(`FILE ${Math.round(summary.duration_ms)} ${summary.file}`)
     if (summary.file === undefined) add(counts, { tests, passed, failed, cancelled, skipped, todo })
   })
   const shown = stream.compose(new spec())
