@@ -5,20 +5,29 @@ import { figure } from './xload.ts'
 
 /**
  * Chat between pairs of online devices, beside the peers. Options: `--servers a,b --rounds N --secs S --warmup S --pairs N
- * --windows 1,16 --body N --out FILE --server-cpus 0 --load-cpus 1 --checkout FOLDER`.
+ * --windows 1,16 --body N --out FILE --server-cpus 0 --load-cpus 1 --checkout FOLDER`; with `--rate N` so many messages a second
+ * instead of as many as a window lets through.
  */
 export async function run(args: readonly string[]): Promise<void> {
-  const options = benchOptions('chat', args, { pairs: '100', windows: '1,16', body: '200' }, { rounds: 5, secs: 8 })
-  const pairs = options.rest.pairs ?? '100'
-  const parts = [
-    '# Chat beside the peers',
-    `${pairs} pairs, bodies of ${options.rest.body} bytes, XEP-0198 with \`<r/>\` every 5.`,
-  ]
+  const options = benchOptions(
+    'chat',
+    args,
+    { pairs: '100', windows: '1,16', body: '200', rate: '' },
+    { rounds: 5, secs: 8 },
+  )
+  const { pairs = '100', windows = '1,16', body = '200', rate = '' } = options.rest
+  const parts = ['# Chat beside the peers', `${pairs} pairs, bodies of ${body} bytes, XEP-0198 with \`<r/>\` every 5.`]
   let last = ''
-  for (const window of (options.rest.windows ?? '1,16').split(',')) {
-    const work = ['--mode', 'chat', '--sm', '--pairs', pairs, '--window', window, '--body', options.rest.body ?? '200']
+  const paces =
+    rate === ''
+      ? windows
+          .split(',')
+          .map((window) => ({ title: `Window ${window}`, args: ['--mode', 'chat', '--window', window] }))
+      : [{ title: `${rate} messages a second`, args: ['--mode', 'rate', '--rate', rate] }]
+  for (const { title, args: pace } of paces) {
+    const work = [...pace, '--sm', '--pairs', pairs, '--body', body]
     const { rounds, foot } = await sideBySide(options, Number(pairs) * 2, () => work)
-    parts.push(`## Window ${window}`, chatTable(options, rounds))
+    parts.push(`## ${title}`, chatTable(options, rounds))
     last = foot
   }
   await publish([...parts, last].join('\n\n'), options.out)
