@@ -2,7 +2,7 @@ import type { Device, Login } from './device.ts'
 import { Terminal } from './terminal.ts'
 
 /** Profanity as a person uses it: everything that it knows is what its screen shows. */
-class Profanity implements Device {
+export class Profanity implements Device {
   readonly jid: string
   readonly #terminal: Terminal
 
@@ -48,6 +48,10 @@ class Profanity implements Device {
   async heard(body: string): Promise<number> {
     return (await this.#terminal.screen()).split(body).length - 1
   }
+  /** From now on it shows what the account's other devices say and hear. */
+  copies(): Promise<void> {
+    return this.#command('/carbons on', /[Cc]arbons/)
+  }
   async leaves(): Promise<void> {
     await this.#terminal.types('/quit')
     await this.#terminal.ends()
@@ -86,7 +90,7 @@ async function opened(work: (terminal: Terminal) => Promise<void>): Promise<Term
 }
 
 /** Registers in one run and logs in in another: once it has registered, it takes every later login for a registration. */
-export const profanity: Login = async ({ domain, port }, { user, password, resource, register }) => {
+export const profanity: Login<Profanity> = async ({ domain, port }, { user, password, resource, register }) => {
   if (register) {
     const once = await opened(async (terminal) => {
       await terminal.types(`/register ${user} ${domain} port ${port} tls trust`)

@@ -33,8 +33,8 @@ declare module '@xmpp/client' {
       request(iq: XmlElement): Promise<XmlElement>
     }
     readonly iqCallee: { set(ns: string, name: string, answer: (context: IqContext) => object): void }
-    on(event: 'online', listener: (address: { toString(): string }) => void): void
     prependListener(event: 'element', listener: (element: XmlElement) => void): void
+    on(event: 'online', listener: (address: { toString(): string }) => void): void
     on(event: 'disconnect', listener: () => void): void
     on(event: 'element' | 'stanza' | 'nonza' | 'send', listener: (stanza: XmlElement) => void): void
     on(event: 'error', listener: (error: Error) => void): void
