@@ -27,6 +27,7 @@ import { POLICIES } from './inbox/policy.ts'
 import { Quota } from './inbox/quota.ts'
 import { SealedArchiveStore, SealedInboxStore } from './inbox/sealed-store.ts'
 import { tidyArchives } from './inbox/tidy.ts'
+import { KeyTransfers } from './keys/transfers.ts'
 import { Certificates, developmentCertificate } from './net/certificates.ts'
 import { ConnectionCounts, listen } from './net/listener.ts'
 import { type HandshakeWay, secureServerSocket } from './net/secure.ts'
@@ -214,6 +215,13 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     keys: root.deriveAll('fast'),
     lifetimeMs: limits.login.token_lifetime,
   })
+  const keyTransfers = new KeyTransfers({
+    store: measured(stores.keyTransfers, 'key_transfer', time),
+    accounts: stores.accounts,
+    keys,
+    lifetimeMs: limits.login.transfer_lifetime,
+    tries: limits.login.transfer_tries,
+  })
   const registration = new Registration({
     modes: new Set(config.account.registration.filter((mode) => mode === 'sms' || mode === 'open')),
     phones: {
@@ -263,6 +271,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     lastSeen,
     presence,
     keys,
+    keyTransfers,
     archive,
   }
   const stop = new AbortController()
@@ -448,6 +457,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     { what: 'expiry', everyMs: CLEAR_MS, work: () => inboxStore.expire(Date.now() - config.inbox.open_for) },
     { what: 'sweep', everyMs: CLEAR_MS, work: () => sweepLingering(inboxStore, registry) },
     { what: 'purge of devices', everyMs: CLEAR_MS, work: () => devices.purge() },
+    { what: 'purge of key transfers', everyMs: CLEAR_MS, work: () => keyTransfers.purge() },
     { what: 'purge of verifications', everyMs: CLEAR_MS, work: () => verification.purge() },
     {
       what: 'tidying of archives',

@@ -6,6 +6,7 @@ import type { Registration } from '../account/registration.ts'
 import type { VcardStore } from '../account/vcard-store.ts'
 import type { ArchiveStore } from '../inbox/archive.ts'
 import type { Keys } from '../keys/directory.ts'
+import type { KeyTransfers } from '../keys/transfers.ts'
 import type { Registry } from '../presence/registry.ts'
 import type { BlockStore } from '../roster/block-store.ts'
 import type { ReportStore } from '../roster/report-store.ts'
@@ -74,6 +75,7 @@ export interface Ports {
   readonly lastSeen: Pick<LastSeen, 'find'>
   readonly presence: PresencePort
   readonly keys: Keys
+  readonly keyTransfers: KeyTransfers
   readonly archive: ArchiveStore
 }
 export type Port = keyof Ports

@@ -6,6 +6,7 @@ import { VerificationError, type VerificationFault } from '../account/verificati
 import { defineFeature } from '../contract/feature.ts'
 import type { OfferedStream } from '../contract/handler.ts'
 import type { Session } from '../contract/session.ts'
+import { TransferError, type TransferFault } from '../keys/transfers.ts'
 import { child, children, type Element, el, textOf } from '../xmpp/element.ts'
 import { domainOf, localOf, prepareLocal } from '../xmpp/jid.ts'
 import { NS_DATA, NS_REGISTER } from '../xmpp/ns.ts'
@@ -16,10 +17,14 @@ import { type Condition, StanzaError, type StanzaErrorOptions } from '../xmpp/st
 const NS_REGISTER_FEATURE = 'http://jabber.org/features/iq-register'
 /** FORM_TYPE of Kontalk's second step: the code, and the key in the stream's certificate. */
 const KONTALK_CODE = 'http://kontalk.org/protocol/register#code'
+/** FORM_TYPE under which a device leaves its secret key for another one of its owner's, and gets a token. */
+const KONTALK_PRIVATE_KEY = 'http://kontalk.org/protocol/register#privatekey'
+/** Wherein the other device asks for it. */
+const NS_KONTALK_ACCOUNT = 'http://kontalk.org/protocol/register#account'
 /** FORM_TYPE of a change of password by form (XEP-0077 §3.3). */
 const CHANGE_PASSWORD = 'jabber:iq:register:changepassword'
 
-type Fault = RegistrationFault | VerificationFault | AccountFault | PasswordFault
+type Fault = RegistrationFault | VerificationFault | AccountFault | PasswordFault | TransferFault
 type Answer = readonly [Condition, StanzaErrorOptions]
 
 const BAD_CODE: Answer = ['bad-request', { text: 'Invalid verification code.' }]
@@ -48,10 +53,13 @@ const ANSWERS = {
   'too-short': ['not-acceptable', { text: 'The password is too short.' }],
   'too-long': ['not-acceptable', { text: 'The password is too long.' }],
   'not-allowed': ['not-acceptable', { text: 'The password holds characters that are not allowed.' }],
+  'no-key': ['not-allowed', { text: 'This account has no key.' }],
+  'bad-secret-key': ['bad-request', { text: 'Invalid private key.' }],
+  'bad-token': ['not-authorized', { text: 'Invalid private key token.' }],
   busy: ['resource-constraint', { text: 'Too many requests at once.' }],
 } satisfies Record<Fault, Answer>
 
-type Step = 'phone' | 'code' | 'open' | 'password' | 'remove'
+type Step = 'phone' | 'code' | 'open' | 'password' | 'remove' | 'leave-key' | 'fetch-key'
 
 /** XEP-0077: In-Band Registration. */
 export default defineFeature({
@@ -72,7 +80,7 @@ export default defineFeature({
       labels: ['step', 'outcome'],
     },
   },
-  uses: ['accounts', 'registration', 'sessions'],
+  uses: ['accounts', 'keyTransfers', 'registration', 'sessions'],
   setup: ({ config, metrics, ports, log }) => {
     /** Counts how a step ends and turns the domain's faults into answers. */
     async function step<T>(name: Step, work: () => Promise<T>): Promise<T> {
@@ -133,7 +141,7 @@ export default defineFeature({
       return registered(localOf(account.jid))
     }
 
-    async function change(query: Element, session: Session): Promise<undefined> {
+    async function change(query: Element, session: Session): Promise<Element | undefined> {
       if (child(query, 'remove', NS_REGISTER) !== undefined) {
         if (query.children.filter((c) => typeof c !== 'string').length > 1) throw new StanzaError('bad-request')
         await step('remove', () => ports.accounts.remove(session.account, session.jid))
@@ -143,6 +151,10 @@ export default defineFeature({
       }
       const fields = fieldsOf(query)
       const type = fields.get('FORM_TYPE')
+      if (type === KONTALK_PRIVATE_KEY) {
+        const ring = decoded(fields.get('privatekey') ?? '')
+        return leftUnder(await step('leave-key', () => ports.keyTransfers.put(session.account, ring)))
+      }
       if (type !== undefined && type !== CHANGE_PASSWORD && type !== NS_REGISTER)
         throw new StanzaError('feature-not-implemented')
       const [username, password] = [fields.get('username'), fields.get('password')]
@@ -152,6 +164,13 @@ export default defineFeature({
         throw new StanzaError('not-allowed', { text: 'Only your own password can be changed.' })
       await step('password', () => ports.accounts.setPassword(session.account, password, session.jid))
       ports.sessions.end(session.account, 'not-authorized', 'The password was changed.', session.jid)
+      return
+    }
+
+    async function fetchKey(wanted: Element, { ip }: OfferedStream): Promise<Element> {
+      const token = child(wanted, 'token', NS_KONTALK_ACCOUNT)
+      if (token === undefined) throw new StanzaError('bad-request')
+      return handed(await step('fetch-key', () => ports.keyTransfers.take(textOf(token).trim(), ip)))
     }
 
     const about = ({ account }: Session): Element => registered(localOf(account))
@@ -171,9 +190,11 @@ export default defineFeature({
             choose: async (query, stream, type) => {
               const { instructions } = ports.registration
               if (!stream.flags.has('secure')) throw new StanzaError('not-allowed', { text: 'Use TLS.' })
+              const wanted = type === 'get' ? wantedKey(query) : undefined
+              if (wanted !== undefined) return { reply: await fetchKey(wanted, stream) }
               if (!isOpen(instructions)) throw new StanzaError('not-allowed', { text: 'Registration is closed.' })
               if (type === 'set') return { reply: await register(query, stream) }
-              // A get with content asks for something else, such as a key left for another device.
+              // A get with content asks for something else.
               if (query.children.some((c) => typeof c !== 'string')) throw new StanzaError('feature-not-implemented')
               return { reply: questions(instructions, config.terms) }
             },
@@ -195,7 +216,8 @@ function faultOf(error: unknown): Fault | undefined {
     error instanceof RegistrationError ||
     error instanceof VerificationError ||
     error instanceof AccountError ||
-    error instanceof PasswordError
+    error instanceof PasswordError ||
+    error instanceof TransferError
   return known ? error.fault : undefined
 }
 
@@ -269,6 +291,36 @@ function certified(key: Uint8Array): Element {
     field('publickey', 'text-single', 'Signed public key', Buffer.from(key).toString('base64')),
   ]
   return el('query', NS_REGISTER, {}, el('x', NS_DATA, { type: 'form' }, ...fields))
+}
+
+/** Kontalk's answer to a secret key. */
+function leftUnder(token: string): Element {
+  const fields = [
+    field('FORM_TYPE', 'hidden', undefined, KONTALK_PRIVATE_KEY),
+    field('token', 'text-single', 'Private key identification token', token),
+  ]
+  return el('query', NS_REGISTER, {}, el('x', NS_DATA, { type: 'form' }, ...fields))
+}
+
+/** The request for a secret key in it, if it is one. */
+function wantedKey(query: Element): Element | undefined {
+  const account = child(query, 'account', NS_KONTALK_ACCOUNT)
+  return account && child(account, 'privatekey', NS_KONTALK_ACCOUNT)
+}
+
+/** Kontalk's answer to a token: both halves, as binary keyrings. */
+function handed(keys: { readonly secret: Uint8Array; readonly public: Uint8Array }): Element {
+  const half = (name: string, ring: Uint8Array): Element =>
+    el(name, NS_KONTALK_ACCOUNT, {}, Buffer.from(ring).toString('base64'))
+  const both = el('privatekey', NS_KONTALK_ACCOUNT, {}, half('private', keys.secret), half('public', keys.public))
+  return el('query', NS_REGISTER, {}, el('account', NS_KONTALK_ACCOUNT, {}, both))
+}
+
+/** Base64, white space in it left out. @throws StanzaError bad-request */
+function decoded(text: string): Uint8Array {
+  const packed = text.replaceAll(/\s+/g, '')
+  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(packed)) throw new StanzaError('bad-request', { text: 'Invalid private key.' })
+  return Buffer.from(packed, 'base64')
 }
 
 function registered(local = ''): Element {

@@ -5,6 +5,7 @@ import {
   PublicKeyPacket,
   PublicSubkeyPacket,
   readPrivateKey,
+  readPrivateKeys,
   type SecretKeyPacket,
   SignaturePacket,
 } from 'openpgp'
@@ -269,4 +270,18 @@ export class SecretKeyMaterial {
     await (packet as unknown as Signer).sign(this.#packet, signedData(over), new Date(from), false, defaults)
     return packet.write()
   }
+}
+
+/**
+ * The one secret keyring in these bytes, all of it locked with a passphrase (RFC 9580 §3.7.2).
+ * @returns its fingerprint, 40 upper-case hex @throws KeyError malformed
+ */
+export async function lockedSecretKey(ring: Uint8Array): Promise<string> {
+  const [key, ...more] = await readPrivateKeys({ binaryKeys: ring }).catch((cause: unknown) => {
+    throw new KeyError('malformed', 'unreadable secret key', cause)
+  })
+  if (key === undefined || more.length > 0) throw new KeyError('malformed', 'not one secret key')
+  for (const { keyPacket } of key.getKeys())
+    if (!('isDecrypted' in keyPacket) || keyPacket.isDecrypted()) throw new KeyError('malformed', 'not locked')
+  return key.getFingerprint().toUpperCase()
 }

@@ -6,6 +6,7 @@ import type { AccountStore } from '../account/store.ts'
 import type { VcardStore } from '../account/vcard-store.ts'
 import type { ArchiveStore } from '../inbox/archive.ts'
 import type { InboxStore } from '../inbox/store.ts'
+import type { KeyTransferStore } from '../keys/transfer-store.ts'
 import type { BlockStore } from '../roster/block-store.ts'
 import type { ReportStore } from '../roster/report-store.ts'
 import type { RosterStore } from '../roster/store.ts'
@@ -15,6 +16,7 @@ import { SqlArchiveStore } from './archive-store.ts'
 import { SqlBlockStore } from './block-store.ts'
 import { SqlDataKeyStore } from './data-key-store.ts'
 import { SqlInboxStore } from './inbox-store.ts'
+import { SqlKeyTransferStore } from './key-transfer-store.ts'
 import { SqlLastSeenStore } from './last-seen-store.ts'
 import { SqlLoginStore } from './login-store.ts'
 import { migrate } from './migrate.ts'
@@ -39,6 +41,7 @@ export interface Stores {
   readonly inbox: InboxStore
   readonly archive: ArchiveStore
   readonly dataKeys: DataKeyStore
+  readonly keyTransfers: KeyTransferStore
   /** Brings the database up to date; returns the names of the migrations applied. @throws StartError, StoreError */
   migrate(): Promise<readonly string[]>
   close(): Promise<void>
@@ -80,6 +83,7 @@ function storesOn(database: Database, inbox: InboxStore, now: () => number): Sto
     inbox,
     archive: new SqlArchiveStore(database),
     dataKeys: new SqlDataKeyStore(database),
+    keyTransfers: new SqlKeyTransferStore(database),
     migrate: () => migrate(database),
     close: () => database.close(),
   }

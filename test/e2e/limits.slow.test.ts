@@ -38,6 +38,8 @@ const TESTED: Readonly<Record<string, string>> = {
   'login.devices': 'stores/login-store.test.ts#seen\\(',
   'login.device_kept': 'stores/login-store.test.ts#purge\\(',
   'login.token_lifetime': 'unit/account/tokens.test.ts#lifetimeMs: ',
+  'login.transfer_lifetime': 'unit/keys/transfers.test.ts#world\\(60_000\\)',
+  'login.transfer_tries': 'e2e/kontalk-key-transfer.test.ts',
   'archive.entries': 'unit/inbox/tidy.test.ts',
   'archive.bytes': 'stores/archive-store.test.ts',
   'session.per_account': 'e2e/binding.test.ts',

@@ -7,6 +7,7 @@ import { Counter, Registry } from 'prom-client'
 import type { OfferedStream } from '../../../src/contract/handler.ts'
 import type { Session } from '../../../src/contract/session.ts'
 import register from '../../../src/features/xep0077-register.ts'
+import { KeyTransfers } from '../../../src/keys/transfers.ts'
 import type { Element } from '../../../src/xmpp/element.ts'
 import { type BareJid, bareOf, type FullJid, type Jid } from '../../../src/xmpp/jid.ts'
 import { StanzaError } from '../../../src/xmpp/stanza-error.ts'
@@ -58,6 +59,13 @@ async function setUp(t: TestContext, options: SetUpOptions = {}) {
     ports: {
       accounts: world.accounts,
       registration: world.registration,
+      keyTransfers: new KeyTransfers({
+        store: stores.keyTransfers,
+        accounts: stores.accounts,
+        keys: { of: () => Promise.resolve(undefined) },
+        lifetimeMs: 60_000,
+        tries: { count: 10, perMs: 60_000 },
+      }),
       sessions: { end: (account, condition, _, except) => void ended.push([account, condition, except]) },
     },
     log: pino({ level: 'trace' }, into),
@@ -161,8 +169,11 @@ describe('what strangers are asked', () => {
   })
   test('nothing else by a get', async (t) => {
     const s = await setUp(t)
-    const account = `<account xmlns='http://kontalk.org/protocol/register#account'><privatekey><token>1</token></privatekey></account>`
-    await refuses(s.say('get', query(account)), 'feature-not-implemented', 'cancel')
+    const account = (content: string): string =>
+      query(`<account xmlns='http://kontalk.org/protocol/register#account'>${content}</account>`)
+    await refuses(s.say('get', account('<publickey/>')), 'feature-not-implemented', 'cancel')
+    await refuses(s.say('get', account('<privatekey/>')), 'bad-request', 'modify')
+    await refuses(s.say('get', account('<privatekey><token>1</token></privatekey>')), 'not-authorized', 'auth')
   })
 })
 
@@ -385,8 +396,8 @@ describe('who is logged in', () => {
     await refuses(set(plain('romeo', 'short')), 'not-acceptable', 'modify')
     await refuses(set(query('<remove/><username>romeo</username>')), 'bad-request', 'modify')
     const kontalk = form(
-      { privatekey: 'AAAA' },
-      TYPE.replace('jabber:iq:register', 'http://kontalk.org/protocol/register#privatekey'),
+      { publickey: 'AAAA' },
+      TYPE.replace('jabber:iq:register', 'http://kontalk.org/protocol/register#key'),
     )
     await refuses(set(kontalk), 'feature-not-implemented', 'cancel')
     assert.deepEqual(await s.secrets(), before)

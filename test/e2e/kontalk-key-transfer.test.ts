@@ -1,0 +1,130 @@
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { after, before, describe, test } from 'node:test'
+import { encryptKey } from 'openpgp'
+import { type PhoneKey, phoneKey } from '../helpers/bridge-certificate.ts'
+import { registersKey, registrationForm, shown, WIDE_BUDGETS } from '../helpers/kontalk.ts'
+import { auth, bind, secureStream } from '../helpers/login.ts'
+import { write } from '../helpers/match-element.ts'
+import { startTestServers, type TestServers } from '../helpers/test-server.ts'
+import { type ConnectionSettings, XmppConnection } from '../helpers/xmpp-connection.ts'
+
+const PRIVATE_KEY = 'http://kontalk.org/protocol/register#privatekey'
+const NS_ACCOUNT = 'http://kontalk.org/protocol/register#account'
+const TRIES = 4
+const DAY_MS = 86_400_000
+
+/** The second server of two, if there are two: who fetches is on another node than who left it. */
+let servers: TestServers
+let settings: ConnectionSettings
+let fetching: ConnectionSettings
+const opened: XmppConnection[] = []
+before(async () => {
+  servers = await startTestServers(2, {
+    account: { registration: ['sms'] },
+    sms: { provider: 'console' },
+    limits: { registration: WIDE_BUDGETS, login: { transfer_tries: `${TRIES}/1h` } },
+  })
+  const [here, there] = servers.servers.map(({ starttlsPort }) => ({ port: starttlsPort, domain: servers.domain }))
+  assert.ok(here && there)
+  settings = here
+  fetching = there
+})
+after(async () => {
+  for (const c of opened) c.destroy()
+  await servers.stop()
+})
+
+let numbers = 0
+/** Somebody with a number and a key, on the first device. */
+async function newcomer() {
+  const phone = `+49151${String(24_000_000 + numbers++)}`
+  const jid = `${createHash('sha1').update(phone).digest('hex')}@localhost`
+  const made = await phoneKey(jid, { date: new Date(Date.now() - 10 * DAY_MS) })
+  const key: PhoneKey = { ...made, ring: await registersKey(servers, settings, phone, made) }
+  return { jid, key, device: await online(key) }
+}
+async function online(key: PhoneKey): Promise<XmppConnection> {
+  const c = await XmppConnection.open({ ...settings, ...shown(key) })
+  opened.push(c)
+  await secureStream(c)
+  c.write(auth('EXTERNAL', '='))
+  const answer = await c.element()
+  assert.equal(answer.name, 'success', write(answer))
+  await c.openStream()
+  await c.features()
+  await bind(c, 'phone')
+  return c
+}
+const locked = async ({ key }: PhoneKey): Promise<Buffer> =>
+  Buffer.from((await encryptKey({ privateKey: key, passphrase: 'correct horse' })).write())
+
+/** @returns the server's answer */
+async function leaves(device: XmppConnection, ring: Uint8Array | string): Promise<string> {
+  const privatekey = typeof ring === 'string' ? ring : Buffer.from(ring).toString('base64')
+  device.write(registrationForm({ FORM_TYPE: PRIVATE_KEY, privatekey }))
+  return write(await device.element())
+}
+const tokenIn = (answer: string): string => /var='token'[^>]*><value>(\d{40})<\/value>/.exec(answer)?.[1] ?? answer
+
+/** A new device asks before login. @returns the server's answer */
+async function fetches(token: string, from: Partial<ConnectionSettings> = {}): Promise<string> {
+  const c = await XmppConnection.open({ ...fetching, ...from })
+  opened.push(c)
+  await secureStream(c)
+  c.write(
+    `<iq type='get' id='k2' to='localhost'><query xmlns='jabber:iq:register'><account xmlns='${NS_ACCOUNT}'><privatekey><token>${token}</token></privatekey></account></query></iq>`,
+  )
+  const answer = write(await c.element())
+  c.destroy()
+  return answer
+}
+const half = (name: string, answer: string): Buffer =>
+  Buffer.from(new RegExp(`<${name}>([^<]+)</${name}>`).exec(answer)?.[1] ?? '', 'base64')
+const INVALID = /type='error'.*<not-authorized .*Invalid private key token\./
+
+describe('b.7, b.8: a key goes to another device of its owner', () => {
+  test('as the owner locked it, with the certified public half, once', async () => {
+    const { key, device } = await newcomer()
+    const ring = await locked(key)
+    const token = tokenIn(await leaves(device, ring))
+    assert.match(token, /^\d{40}$/)
+    const handed = await fetches(token)
+    assert.deepEqual(half('private', handed), ring)
+    assert.deepEqual(half('public', handed), key.ring)
+    // What it was made for: the new device logs in.
+    await online({ ...key, ring: half('public', handed) })
+    assert.match(await fetches(token), INVALID)
+  })
+
+  test('a new token ends the one before', async () => {
+    const { key, device } = await newcomer()
+    const [first, second] = [await locked(key), await locked(key)]
+    const before = tokenIn(await leaves(device, first))
+    const after = tokenIn(await leaves(device, second))
+    assert.match(await fetches(before, { localAddress: '127.0.0.2' }), INVALID)
+    assert.deepEqual(half('private', await fetches(after, { localAddress: '127.0.0.2' })), second)
+  })
+
+  test('a key that no passphrase locks is not taken, nor another account’s, nor anything else', async () => {
+    const { key, device } = await newcomer()
+    const other = await newcomer()
+    const bad = /type='error'.*<bad-request .*Invalid private key\./
+    assert.match(await leaves(device, key.key.write()), bad)
+    assert.match(await leaves(device, key.ring), bad)
+    assert.match(await leaves(device, await locked(other.key)), bad)
+    assert.match(await leaves(device, Buffer.concat([await locked(key), key.key.write()])), bad)
+    assert.match(await leaves(device, Buffer.alloc(40_000)), bad)
+    assert.match(await leaves(device, 'not base64!'), bad)
+    assert.match(await leaves(device, ''), bad)
+  })
+
+  test('whoever guesses is shut out before he guesses much, and nobody else', async () => {
+    const { key, device } = await newcomer()
+    const token = tokenIn(await leaves(device, await locked(key)))
+    const guesser = { localAddress: '127.0.0.3' }
+    for (let i = 0; i < TRIES; i++) assert.match(await fetches(String(i).repeat(40), guesser), INVALID)
+    assert.match(await fetches(token, guesser), /type='error'.*<service-unavailable /)
+    assert.match(await fetches(token, { localAddress: '127.0.0.4' }), /<private>/)
+  })
+})
