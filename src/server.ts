@@ -117,7 +117,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     onChanged: (jid, what, by) => {
       router?.views.changed(jid)
       if (what === 'delivery') router?.turned(jid)
-      if (what === 'disabled' || what === 'removed' || what === 'password')
+      if (what === 'disabled' || what === 'removed' || what === 'password' || what === 'key')
         router?.end(jid, 'not-authorized', `The account was changed: ${what}.`, by)
     },
     onRemoving: async (account) => {

@@ -19,7 +19,7 @@ export class AccountError extends Error {
   }
 }
 
-export type AccountChange = 'created' | 'disabled' | 'enabled' | 'removed' | 'password' | 'delivery'
+export type AccountChange = 'created' | 'disabled' | 'enabled' | 'removed' | 'password' | 'key' | 'delivery'
 
 export interface AccountsOptions {
   readonly store: AccountStore
@@ -124,6 +124,12 @@ export class Accounts {
     const account = await this.show(jid)
     await this.#store.setSecrets(account.id, await this.#passwords.hash(password))
     await this.#onChanged(jid, 'password', by)
+  }
+  /** The account is that of another key from now on. @throws AccountError unknown */
+  async setFingerprint(jid: BareJid, fingerprint: string, by?: FullJid): Promise<void> {
+    const account = await this.show(jid)
+    await this.#store.setFingerprint(account.id, fingerprint)
+    await this.#onChanged(jid, 'key', by)
   }
 
   #checkName(jid: BareJid, naming: CreateAccount['naming']): void {

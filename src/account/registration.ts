@@ -1,4 +1,4 @@
-import { type BareJid, bareJid, type Domain, prepareLocal } from '../xmpp/jid.ts'
+import { type BareJid, bareJid, type Domain, type FullJid, prepareLocal } from '../xmpp/jid.ts'
 import { AccountError, type Accounts } from './accounts.ts'
 import { isAllowed, localpartOf, type PhoneNumber, type PhonePolicy, parsePhone } from './phone-number.ts'
 import type { Account } from './store.ts'
@@ -6,10 +6,17 @@ import type { Proof, Sending, Verification } from './verification.ts'
 
 /**
  * `closed`: this way of registering is not open; `bad-number`: no phone number; `number-refused`: one that codes are not sent
- * to; `bad-key`: the certificate shows no key for an account here; `not-certified`: the key could not be certified or kept;
- * `bad-name`: no name, or one kept for the operator.
+ * to; `bad-key`: no key for the account; `bad-revocation`: no revocation of the account's key; `not-certified`: the key could not
+ * be certified or kept; `bad-name`: no name, or one kept for the operator.
  */
-export type RegistrationFault = 'closed' | 'bad-number' | 'number-refused' | 'bad-key' | 'not-certified' | 'bad-name'
+export type RegistrationFault =
+  | 'closed'
+  | 'bad-number'
+  | 'number-refused'
+  | 'bad-key'
+  | 'bad-revocation'
+  | 'not-certified'
+  | 'bad-name'
 
 export class RegistrationError extends Error {
   override readonly name = 'RegistrationError'
@@ -31,6 +38,10 @@ export interface ShownKey {
 export interface Certifier<K extends ShownKey = ShownKey> {
   /** The key in a bridge certificate (DER), naming an account of the domain. Rejects when there is none that may be certified. */
   candidate(certificate: Uint8Array, domain: Domain): Promise<K>
+  /** A key that may follow another one as the account's. Rejects when it may not. */
+  successor(ring: Uint8Array, jid: BareJid): Promise<K>
+  /** Whether this is the key with that fingerprint, revoked by itself. */
+  isRevocation(ring: Uint8Array, fingerprint: string): Promise<boolean>
   /** The whole key with our certification. */
   certify(key: K): Promise<Uint8Array>
   /** Keeps the certified key of an account. Idempotent. */
@@ -119,6 +130,31 @@ export class Registration {
     const account = proof.used ? await this.#again(jid, fingerprint) : await this.#create(proof, { jid, fingerprint })
     await or('not-certified', this.#certifier.registered(account.id, fingerprint, key))
     return { account, key }
+  }
+
+  /**
+   * Replaces the account's key on the word of the old one, which revokes itself (kontalk-protocol b.9). The account and all it has
+   * stay. When the answer was lost, the new key logs in and gets its certification then.
+   * @returns the new key, certified @throws RegistrationError bad-key, bad-revocation, not-certified; AccountError unknown
+   */
+  async rollOver(call: {
+    readonly jid: BareJid
+    readonly ring: Uint8Array
+    readonly revoked: Uint8Array
+    readonly by: FullJid
+  }): Promise<Uint8Array> {
+    const { jid, ring, revoked, by } = call
+    const account = await this.#accounts.show(jid)
+    const old = account.fingerprint
+    if (old === undefined || !(await this.#certifier.isRevocation(revoked, old)))
+      throw new RegistrationError('bad-revocation')
+    const next = await or('bad-key', this.#certifier.successor(ring, jid))
+    if (next.fingerprint === old) throw new RegistrationError('bad-key')
+    const key = await or('not-certified', this.#certifier.certify(next))
+    // First the key: an account whose key is not there lets nobody in.
+    await or('not-certified', this.#certifier.registered(account.id, next.fingerprint, key))
+    await this.#accounts.setFingerprint(jid, next.fingerprint, by)
+    return key
   }
 
   /** @throws RegistrationError closed, bad-number, number-refused; VerificationError; AccountError taken; PasswordError */

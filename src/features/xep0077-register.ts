@@ -21,6 +21,8 @@ const KONTALK_CODE = 'http://kontalk.org/protocol/register#code'
 const KONTALK_PRIVATE_KEY = 'http://kontalk.org/protocol/register#privatekey'
 /** Wherein the other device asks for it. */
 const NS_KONTALK_ACCOUNT = 'http://kontalk.org/protocol/register#account'
+/** FORM_TYPE of a new key in the place of one that is revoked. */
+const KONTALK_KEY = 'http://kontalk.org/protocol/register#key'
 /** FORM_TYPE of a change of password by form (XEP-0077 §3.3). */
 const CHANGE_PASSWORD = 'jabber:iq:register:changepassword'
 
@@ -35,6 +37,7 @@ const ANSWERS = {
   'bad-number': ['bad-request', { text: 'Bad phone number.' }],
   'number-refused': ['not-acceptable', { text: 'Codes are not sent to this number.' }],
   'bad-key': ['bad-request', { text: 'Invalid public key.' }],
+  'bad-revocation': ['forbidden', { text: 'Invalid revocation key.' }],
   'not-certified': [
     'internal-server-error',
     { text: 'Internal PGP error. Please contact administrator.', type: 'wait' },
@@ -59,7 +62,7 @@ const ANSWERS = {
   busy: ['resource-constraint', { text: 'Too many requests at once.' }],
 } satisfies Record<Fault, Answer>
 
-type Step = 'phone' | 'code' | 'open' | 'password' | 'remove' | 'leave-key' | 'fetch-key'
+type Step = 'phone' | 'code' | 'open' | 'password' | 'remove' | 'leave-key' | 'fetch-key' | 'roll-key'
 
 /** XEP-0077: In-Band Registration. */
 export default defineFeature({
@@ -152,8 +155,14 @@ export default defineFeature({
       const fields = fieldsOf(query)
       const type = fields.get('FORM_TYPE')
       if (type === KONTALK_PRIVATE_KEY) {
-        const ring = decoded(fields.get('privatekey') ?? '')
+        const ring = decoded(fields, 'privatekey', 'Invalid private key.')
         return leftUnder(await step('leave-key', () => ports.keyTransfers.put(session.account, ring)))
+      }
+      if (type === KONTALK_KEY) {
+        const { account: jid, jid: by } = session
+        const revoked = decoded(fields, 'revoked', 'Invalid revocation key.')
+        const call = { jid, by, revoked, ring: decoded(fields, 'publickey', 'Invalid public key.') }
+        return certified(await step('roll-key', () => ports.registration.rollOver(call)))
       }
       if (type !== undefined && type !== CHANGE_PASSWORD && type !== NS_REGISTER)
         throw new StanzaError('feature-not-implemented')
@@ -316,10 +325,10 @@ function handed(keys: { readonly secret: Uint8Array; readonly public: Uint8Array
   return el('query', NS_REGISTER, {}, el('account', NS_KONTALK_ACCOUNT, {}, both))
 }
 
-/** Base64, white space in it left out. @throws StanzaError bad-request */
-function decoded(text: string): Uint8Array {
-  const packed = text.replaceAll(/\s+/g, '')
-  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(packed)) throw new StanzaError('bad-request', { text: 'Invalid private key.' })
+/** A field of base64, white space in it left out. @throws StanzaError bad-request with this text */
+function decoded(fields: ReadonlyMap<string, string>, name: string, text: string): Uint8Array {
+  const packed = (fields.get(name) ?? '').replaceAll(/\s+/g, '')
+  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(packed)) throw new StanzaError('bad-request', { text })
   return Buffer.from(packed, 'base64')
 }
 

@@ -55,6 +55,25 @@ export class Keys {
     return { jid: ring.accountName(domain, now), fingerprint: ring.fingerprint, ring }
   }
 
+  /** A key that is to follow another one as the account's: sound, and it names this account. @throws KeyError */
+  async successor(bytes: Uint8Array, jid: BareJid): Promise<CandidateKey> {
+    const ring = await PublicRing.read(bytes, this.#judge)
+    const now = this.#now()
+    ring.checkTime(now)
+    if (ring.accountName(domainOf(jid), now) !== jid) throw new KeyError('no-account-name')
+    return { jid, fingerprint: ring.fingerprint, ring }
+  }
+  /** Whether this is the key with that fingerprint, revoked by itself (RFC 9580 §5.2.1, type 0x20). */
+  async isRevocation(bytes: Uint8Array, fingerprint: string): Promise<boolean> {
+    try {
+      const ring = await PublicRing.read(bytes, this.#judge)
+      return ring.fingerprint === fingerprint && ring.isRevoked
+    } catch (error) {
+      if (error instanceof KeyError) return false
+      throw error
+    }
+  }
+
   /** The candidate's transferable public key with our certification of its account's user ID, to be stored and given back. */
   async certify({ ring, jid }: CandidateKey): Promise<Buffer> {
     return (await this.#server.certify(ring, jid, this.#now())).bytes

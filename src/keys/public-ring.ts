@@ -111,9 +111,14 @@ export class PublicRing {
     return bytes
   }
 
+  /** The key itself has said that it is not to be used any more. */
+  get isRevoked(): boolean {
+    return this.#direct.some((signature) => signature.type === SIGNATURE.keyRevocation)
+  }
+
   /** Whether the key may be used now. @throws KeyError revoked, future, expired */
   checkTime(now: number): void {
-    if (this.#direct.some((signature) => signature.type === SIGNATURE.keyRevocation)) throw new KeyError('revoked')
+    if (this.isRevoked) throw new KeyError('revoked')
     if (this.primary.createdAt > now + CLOCK_SKEW_MS) throw new KeyError('future')
     const current = this.#userIds.map(({ signatures }) => this.#ownCertification(signatures))
     const directKey = this.#direct.filter((signature) => signature.type === SIGNATURE.directKey).sort(latestFirst)[0]

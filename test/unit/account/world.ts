@@ -52,6 +52,12 @@ export class FakeCertifier implements Certifier {
     if (!address.endsWith(`@${domain}`) || fingerprint === undefined) throw new Error('no key')
     return { jid: address as BareJid, fingerprint }
   }
+  successor(): Promise<ShownKey> {
+    return Promise.reject(new Error('no key'))
+  }
+  isRevocation(): Promise<boolean> {
+    return Promise.resolve(false)
+  }
   async certify(key: ShownKey): Promise<Uint8Array> {
     if (this.fail === 'certify') throw new Error('no server key')
     return Buffer.from(`certified ${key.fingerprint} for ${key.jid}`)

@@ -397,7 +397,7 @@ describe('who is logged in', () => {
     await refuses(set(query('<remove/><username>romeo</username>')), 'bad-request', 'modify')
     const kontalk = form(
       { publickey: 'AAAA' },
-      TYPE.replace('jabber:iq:register', 'http://kontalk.org/protocol/register#key'),
+      TYPE.replace('jabber:iq:register', 'http://kontalk.org/protocol/register#other'),
     )
     await refuses(set(kontalk), 'feature-not-implemented', 'cancel')
     assert.deepEqual(await s.secrets(), before)
