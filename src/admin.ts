@@ -124,7 +124,7 @@ async function withKeyFile<T>(work: () => Promise<T>): Promise<T> {
 const ACCOUNT_TEXTS: Readonly<Record<AccountError['fault'], string>> = {
   malformed: 'is no name an account may have',
   foreign: 'is of a domain that is not served here',
-  reserved: 'looks like the name of a number account; those are made by registration only',
+  reserved: 'is kept: for a number account, which registration alone makes, or for a service of the domain',
   taken: 'exists already',
   unknown: 'does not exist',
 }

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import type { Server } from 'node:net'
 import { Devices } from './account/devices.ts'
 import { LastSeen } from './account/last-seen.ts'
+import { Lookups } from './account/lookups.ts'
 import { BLOCKED_PREFIXES } from './account/phone-number.ts'
 import { Registration } from './account/registration.ts'
 import { SealedPrivateStore } from './account/sealed-private-store.ts'
@@ -50,7 +51,7 @@ import { RateLimit } from './util/rate-limit.ts'
 import { Turnstile } from './util/turnstile.ts'
 import { Wheel } from './util/wheel.ts'
 import { verificationOf } from './verification-of.ts'
-import type { BareJid, Domain, FullJid, Jid } from './xmpp/jid.ts'
+import { type BareJid, bareJid, type Domain, type FullJid, type Jid } from './xmpp/jid.ts'
 import { BindingError, type SaslError } from './xmpp/sasl-error.ts'
 
 const TICK_MS = 100
@@ -222,6 +223,12 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     lifetimeMs: limits.login.transfer_lifetime,
     tries: limits.login.transfer_tries,
   })
+  const lookups = new Lookups({
+    store: measured(stores.lookups, 'lookup', time),
+    key: root.derive('lookups'),
+    newPerDay: limits.lookup.new_per_day,
+    keptMs: limits.lookup.kept,
+  })
   const registration = new Registration({
     modes: new Set(config.account.registration.filter((mode) => mode === 'sms' || mode === 'open')),
     phones: {
@@ -241,7 +248,9 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
       domains,
       serverFeatures: [...new Set(['msgoffline', ...enabled.flatMap((f) => f.disco?.server ?? [])])],
       accountFeatures: [...new Set(enabled.flatMap((f) => f.disco?.account ?? []))],
-      items: [],
+      get services() {
+        return handlers.flatMap((h) => h.services ?? [])
+      },
       nodes: {
         find: (asked) => {
           for (const { discoNodes } of handlers) {
@@ -269,6 +278,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     privateXml: measured(new SealedPrivateStore(stores.privateXml, sealing.seal), 'private', time),
     vcards: measured(stores.vcards, 'vcard', time),
     lastSeen,
+    lookups,
     presence,
     keys,
     keyTransfers,
@@ -288,10 +298,13 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
       }),
     )
   }
+  for (const domain of domains)
+    for (const { local } of ports.disco.services) served.services.add(bareJid(local, domain))
   line.open(
     presence,
     handlers.flatMap((h) => h.iq ?? []),
     handlers.flatMap((h) => h.hooks ?? []),
+    handlers.flatMap((h) => h.messages ?? []),
   )
 
   const sessionEnded = (session: Session): unknown => {
@@ -458,6 +471,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     { what: 'sweep', everyMs: CLEAR_MS, work: () => sweepLingering(inboxStore, registry) },
     { what: 'purge of devices', everyMs: CLEAR_MS, work: () => devices.purge() },
     { what: 'purge of key transfers', everyMs: CLEAR_MS, work: () => keyTransfers.purge() },
+    { what: 'purge of lookups', everyMs: TIDY_MS, work: () => lookups.purge() },
     { what: 'purge of verifications', everyMs: CLEAR_MS, work: () => verification.purge() },
     {
       what: 'tidying of archives',

@@ -6,7 +6,7 @@ import type { NewAccount } from './verification-store.ts'
 
 /**
  * `malformed`: no account can have this address; `foreign`: its domain is not served here; `reserved`: names of 40 hex digits
- * belong to phone numbers; `taken`; `unknown`: there is no such account.
+ * belong to phone numbers, some others to services; `taken`; `unknown`: there is no such account.
  */
 export type AccountFault = 'malformed' | 'foreign' | 'reserved' | 'taken' | 'unknown'
 
@@ -42,6 +42,9 @@ export interface CreateAccount {
   readonly password?: string
   readonly fingerprint?: string
 }
+
+/** Of services of the domain, here or to come: a stanza to such an address would never reach an account. */
+const SERVICE_NAMES: ReadonlySet<string> = new Set(['multicast', 'network', 'probe', 'push'])
 
 /** Who may exist: the only one to create, disable and remove accounts and to set their passwords. */
 export class Accounts {
@@ -136,6 +139,7 @@ export class Accounts {
     const local = localOf(jid)
     if (local === undefined || isFull(jid) || parseJid(jid) !== bareOf(jid)) throw new AccountError('malformed')
     if (!this.#domains.has(domainOf(jid))) throw new AccountError('foreign')
+    if (SERVICE_NAMES.has(local)) throw new AccountError('reserved')
     if (isNumberLocalpart(local) !== (naming === 'number')) {
       throw new AccountError(naming === 'number' ? 'malformed' : 'reserved')
     }

@@ -164,6 +164,9 @@ export class ClientSession implements LocalSession, BoundSession, ReaderPort, Tu
   counted(number: number): number {
     return Math.max(0, number - this.#base)
   }
+  split(number: number, parts: number): readonly number[] {
+    return this.#progress.split(number, parts)
+  }
   settled(number: number): void {
     if (!this.#progress.settle(number)) return
     if (this.#isHeld && this.#progress.open < MAX_PENDING / 2) {

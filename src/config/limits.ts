@@ -106,6 +106,15 @@ export const limits = z
       })
       .prefault({})
       .describe('Rosters.'),
+    lookup: z
+      .strictObject({
+        new_per_day: count()
+          .default(1_000)
+          .describe('Addresses one account may ask about for the first time, in a day.'),
+        kept: duration().prefault('30d').describe('How long an address is not new again.'),
+      })
+      .prefault({})
+      .describe('Asking whether somebody has an account.'),
     inbox: z
       .strictObject({
         open_entries: count().default(5_000).describe('Messages that may wait for one account.'),

@@ -1,7 +1,7 @@
 import type { DiscoInfo, DiscoItem } from '../xmpp/disco.ts'
 import type { Element } from '../xmpp/element.ts'
 import type { BareJid, Domain, Jid } from '../xmpp/jid.ts'
-import type { Iq } from '../xmpp/stanza.ts'
+import type { Iq, Message } from '../xmpp/stanza.ts'
 import type { Condition } from '../xmpp/stanza-error.ts'
 import type { Awaitable } from './hook.ts'
 import type { Session } from './session.ts'
@@ -19,6 +19,12 @@ export type IqHandler = {
       readonly target: 'server'
       readonly answer: Answer<{ readonly from: Jid; readonly session: Session | undefined }>
     }
+  /** Addressed to a service of ours (`Service`): to the one with that localpart, or to any of them. */
+  | {
+      readonly target: 'service'
+      readonly local?: string
+      readonly answer: Answer<{ readonly from: Jid; readonly session: Session | undefined }>
+    }
   /** Addressed by anybody to a local account's bare JID; answered on behalf of `account`, who may be offline. */
   | {
       readonly target: 'account'
@@ -29,6 +35,27 @@ export type IqHandler = {
   /** Sent by a session to its own account, with or without `to` (RFC 6120 §10.3.3). Asked before `account`. */
   | { readonly target: 'self'; readonly answer: Answer<{ readonly session: Session }> }
 )
+
+/** An address on each of our domains that is no account; nobody can register its name. Listed and described by disco (XEP-0030). */
+export interface Service {
+  readonly local: string
+  readonly name: string
+  readonly category: string
+  readonly type: string
+  readonly features: readonly string[]
+}
+
+/**
+ * Takes a client's message with this payload to one of our domains, or to its service `local`, and says which messages go in its
+ * place. Each goes the whole way of a message of that client; what it sent counts as safe when all of them are.
+ */
+export interface MessageHandler {
+  readonly local?: string
+  readonly name: string
+  readonly ns: string
+  /** A thrown StanzaError becomes the error reply. */
+  readonly spread: (message: Message) => readonly Message[]
+}
 
 /** Handles a top-level element that is no stanza (XEP-0360) on a bound stream, such as <inactive/>. */
 export interface NonzaHandler {

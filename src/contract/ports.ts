@@ -1,6 +1,7 @@
 import type { Accounts } from '../account/accounts.ts'
 import type { Devices } from '../account/devices.ts'
 import type { LastSeen } from '../account/last-seen.ts'
+import type { Lookups } from '../account/lookups.ts'
 import type { PrivateStore } from '../account/private-store.ts'
 import type { Registration } from '../account/registration.ts'
 import type { VcardStore } from '../account/vcard-store.ts'
@@ -12,12 +13,11 @@ import type { BlockStore } from '../roster/block-store.ts'
 import type { ReportStore } from '../roster/report-store.ts'
 import type { RosterChange, Rosters } from '../roster/roster.ts'
 import type { RosterItem } from '../roster/store.ts'
-import type { DiscoItem } from '../xmpp/disco.ts'
 import type { BareJid, Domain, FullJid, Jid } from '../xmpp/jid.ts'
 import type { Stanza } from '../xmpp/stanza.ts'
 import type { Views } from './account-view.ts'
 import type { CommandsPort } from './command.ts'
-import type { DiscoNodes } from './handler.ts'
+import type { DiscoNodes, Service } from './handler.ts'
 import type { Awaitable } from './hook.ts'
 import type { Recipient } from './session.ts'
 
@@ -33,7 +33,8 @@ export interface DiscoPort {
   readonly domains: ReadonlySet<Domain>
   readonly serverFeatures: readonly string[]
   readonly accountFeatures: readonly string[]
-  readonly items: readonly DiscoItem[]
+  /** The same on each domain. */
+  readonly services: readonly Service[]
   /** Of the first feature that knows such a node. */
   readonly nodes: DiscoNodes
   /** What answers (XEP-0092). */
@@ -73,6 +74,7 @@ export interface Ports {
   readonly privateXml: PrivateStore
   readonly vcards: VcardStore
   readonly lastSeen: Pick<LastSeen, 'find'>
+  readonly lookups: Pick<Lookups, 'find'>
   readonly presence: PresencePort
   readonly keys: Keys
   readonly keyTransfers: KeyTransfers

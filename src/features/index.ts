@@ -1,9 +1,12 @@
 import type { Feature } from '../contract/feature.ts'
 import preapproval from './rfc6121-preapproval.ts'
 import roster from './rfc6121-roster.ts'
+import contactDiscovery from './x-contact-discovery.ts'
 import deliveryPolicy from './x-delivery-policy.ts'
+import serverList from './x-server-list.ts'
 import lastActivity from './xep0012-last-activity.ts'
 import disco from './xep0030-disco.ts'
+import multicast from './xep0033-multicast.ts'
 import privateXml from './xep0049-private-xml.ts'
 import commands from './xep0050-commands.ts'
 import vcard from './xep0054-vcard.ts'
@@ -30,6 +33,9 @@ export const FEATURES: readonly Feature[] = [
   deliveryPolicy,
   lastActivity,
   privateXml,
+  contactDiscovery,
+  multicast,
+  serverList,
   commands,
   vcard,
   version,

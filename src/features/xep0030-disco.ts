@@ -8,7 +8,7 @@ import { defineFeature } from '../contract/feature.ts'
 import { maySee } from '../presence/broadcast.ts'
 import { capsHash, capsNode, infoElement, itemsElement, serverInfo } from '../xmpp/disco.ts'
 import type { Element } from '../xmpp/element.ts'
-import { type BareJid, domainOf, type Jid } from '../xmpp/jid.ts'
+import { type BareJid, bareJid, domainOf, type Jid, localOf } from '../xmpp/jid.ts'
 import { NS_DISCO_INFO, NS_DISCO_ITEMS } from '../xmpp/ns.ts'
 import { StanzaError } from '../xmpp/stanza-error.ts'
 
@@ -39,12 +39,26 @@ export default defineFeature({
     }
     function items(query: Element, from: Jid, to: Jid): Element {
       const { node } = query.attrs
-      return node ? itemsElement(found(node, from, to).items, node) : itemsElement(disco.items)
+      if (node) return itemsElement(found(node, from, to).items, node)
+      const at = domainOf(to)
+      return itemsElement(disco.services.map(({ local, name }) => ({ jid: bareJid(local, at), name })))
     }
     function found(node: string, from: Jid, to: Jid) {
       const known = disco.nodes.find({ node, from, to })
       if (known === undefined) throw new StanzaError('item-not-found')
       return known
+    }
+    /** An error here ends the listing in Kontalk's app (quirk 15). */
+    function serviceInfo(query: Element, from: Jid, to: Jid): Element {
+      const { node } = query.attrs
+      if (node) return infoElement(found(node, from, to).info, node)
+      const service = disco.services.find(({ local }) => local === localOf(to))
+      if (service === undefined) throw new StanzaError('item-not-found')
+      const { category, type, name, features } = service
+      return infoElement({
+        identities: [{ category, type, name }],
+        features: [NS_DISCO_INFO, NS_DISCO_ITEMS, ...features],
+      })
     }
     /** Who is no subscriber is answered as if there were no such account. */
     async function check(from: Jid, account: BareJid): Promise<void> {
@@ -67,6 +81,23 @@ export default defineFeature({
           name: 'query',
           ns: NS_DISCO_ITEMS,
           answer: ({ request, payload, from }) => items(payload, from, request.to ?? domainOf(from)),
+        },
+        {
+          type: 'get',
+          target: 'service',
+          name: 'query',
+          ns: NS_DISCO_INFO,
+          answer: ({ request, payload, from }) => serviceInfo(payload, from, request.to ?? domainOf(from)),
+        },
+        {
+          type: 'get',
+          target: 'service',
+          name: 'query',
+          ns: NS_DISCO_ITEMS,
+          answer: ({ request, payload: { attrs }, from }) =>
+            attrs.node
+              ? itemsElement(found(attrs.node, from, request.to ?? domainOf(from)).items, attrs.node)
+              : itemsElement([]),
         },
         {
           type: 'get',

@@ -4,7 +4,7 @@ import type { IqHandler } from '../contract/handler.ts'
 import type { Origin } from '../contract/session.ts'
 import { isBlocked } from '../roster/blocking.ts'
 import type { Element } from '../xmpp/element.ts'
-import { bareOf, domainOf } from '../xmpp/jid.ts'
+import { bareOf, domainOf, localOf } from '../xmpp/jid.ts'
 import { errorReply, type Iq, resultOf } from '../xmpp/stanza.ts'
 import { StanzaError } from '../xmpp/stanza-error.ts'
 import type { Served } from './destination.ts'
@@ -30,7 +30,8 @@ export class Answers {
   constructor(deps: AnswerDeps) {
     this.#deps = deps
     for (const handler of deps.handlers) {
-      const key = `${handler.target} ${handler.type} ${handler.name} ${handler.ns}`
+      const local = handler.target === 'service' && handler.local !== undefined ? `:${handler.local}` : ''
+      const key = `${handler.target}${local} ${handler.type} ${handler.name} ${handler.ns}`
       if (this.#handlers.has(key)) throw new Error(`two handlers for ${key}`)
       this.#handlers.set(key, handler)
     }
@@ -65,7 +66,7 @@ export class Answers {
       throw new StanzaError('resource-constraint', { text: 'Too many requests at once.' })
     const first = iq.children[0]
     if (first === undefined) throw new StanzaError('bad-request')
-    const find = (target: IqHandler['target']) => this.#handlers.get(`${target} ${iq.type} ${first.name} ${first.ns}`)
+    const find = (target: string) => this.#handlers.get(`${target} ${iq.type} ${first.name} ${first.ns}`)
     const session = origin.kind === 'client' ? origin.session : undefined
     const bare = iq.to === undefined ? bareOf(iq.from) : bareOf(iq.to)
     const call = {
@@ -79,6 +80,11 @@ export class Answers {
     if (bare === (domainOf(bare) as string)) {
       const handler = find('server')
       if (handler?.target === 'server') return handler.answer({ ...call, from: iq.from, session })
+      throw new StanzaError('service-unavailable')
+    }
+    if (this.#deps.served.services.has(bare)) {
+      const handler = find(`service:${localOf(bare)}`) ?? find('service')
+      if (handler?.target === 'service') return handler.answer({ ...call, from: iq.from, session })
       throw new StanzaError('service-unavailable')
     }
     const handler = find('account')

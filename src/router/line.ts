@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import type { AccountView } from '../contract/account-view.ts'
-import type { IqHandler } from '../contract/handler.ts'
+import type { IqHandler, MessageHandler } from '../contract/handler.ts'
 import type { Awaitable, Hook, Station } from '../contract/hook.ts'
 import type { LinePort } from '../contract/ports.ts'
 import type { Origin, Recipient } from '../contract/session.ts'
@@ -10,7 +10,7 @@ import type { Policy } from '../inbox/policy.ts'
 import type { Bus } from '../presence/bus.ts'
 import type { RegisteredSession, Registry } from '../presence/registry.ts'
 import type { RosterStore } from '../roster/store.ts'
-import { type BareJid, bareOf, type Domain, type FullJid, isFull, type Jid } from '../xmpp/jid.ts'
+import { type BareJid, bareJid, bareOf, type Domain, type FullJid, isFull, type Jid } from '../xmpp/jid.ts'
 import { errorReply, type Iq, type Kind, type Message, type Presence, type Stanza } from '../xmpp/stanza.ts'
 import { StanzaError } from '../xmpp/stanza-error.ts'
 import { type StreamCondition, StreamError } from '../xmpp/stream-error.ts'
@@ -56,6 +56,7 @@ export class Router implements Line, LinePort {
   readonly #delivery: Delivery
   readonly #flushes = new Flushes(() => this.#relay)
   #answers: Answers | undefined
+  readonly #spreads = new Map<string, MessageHandler['spread']>()
   #presence: PresenceStep | undefined
   #stations: StationRunner
   /** Stanzas that wait for an account's view, in order. */
@@ -94,8 +95,16 @@ export class Router implements Line, LinePort {
     this.#routed[at] = (this.#routed[at] as number) + 1
   }
   /** Given once all features are set up, before the first stanza. */
-  open(presence: PresenceStep, handlers: readonly IqHandler[], hooks: readonly Hook[]): void {
+  open(
+    presence: PresenceStep,
+    handlers: readonly IqHandler[],
+    hooks: readonly Hook[],
+    messages: readonly MessageHandler[],
+  ): void {
     this.#presence = presence
+    for (const { local, name, ns, spread } of messages)
+      for (const domain of this.#deps.served.domains)
+        this.#spreads.set(`${local === undefined ? domain : bareJid(local, domain)} ${name} ${ns}`, spread)
     this.#stations = new StationRunner(hooks, this.#deps.log)
     this.#answers = new Answers({
       served: this.#deps.served,
@@ -114,6 +123,9 @@ export class Router implements Line, LinePort {
       this.bounce(stanza, fault, origin)
       return 'settled'
     }
+    return this.#fromStation(stanza, session, origin)
+  }
+  #fromStation(stanza: Stanza, session: LocalSession, origin: Origin): Progress {
     if (this.#stations.isEmpty('fromClient', stanza)) return this.#sent(stanza, session, origin)
     return this.#guarded('fromClient', stanza, origin, () =>
       this.#stations.run('fromClient', { stanza, session }, (event) => ({
@@ -255,9 +267,11 @@ export class Router implements Line, LinePort {
     }
   }
 
-  /** Nothing of ours takes messages or presence yet (DESIGN.md section 4: multicast@, components). */
-  serve(stanza: Stanza, _address: Jid, origin: Origin): Progress {
+  /** Nothing of ours takes presence, and messages only what a feature spreads. */
+  serve(stanza: Stanza, address: Jid, origin: Origin): Progress {
     this.#counted(stanza.kind, 'service')
+    const spread = this.#spreadOf(stanza, address)
+    if (spread !== undefined && origin.kind === 'client') return this.#spread(stanza as Message, spread, origin)
     if (
       stanza.kind === 'message' &&
       (stanza.type === 'chat' || stanza.type === 'normal' || stanza.type === 'groupchat')
@@ -265,6 +279,31 @@ export class Router implements Line, LinePort {
       this.bounce(stanza, new StanzaError('service-unavailable'), origin)
     else if (isRequest(stanza)) this.bounce(stanza, new StanzaError('service-unavailable'), origin)
     return 'settled'
+  }
+  #spreadOf(stanza: Stanza, address: Jid): MessageHandler['spread'] | undefined {
+    const { kind, type } = stanza
+    if (this.#spreads.size === 0 || kind !== 'message' || type === 'error' || type === 'groupchat') return undefined
+    for (const { name, ns } of stanza.children) {
+      const spread = this.#spreads.get(`${address} ${name} ${ns}`)
+      if (spread !== undefined) return spread
+    }
+    return undefined
+  }
+  /** Each copy goes the whole way of a message of its own; the one that was sent is settled when all are. */
+  #spread(message: Message, spread: MessageHandler['spread'], origin: Origin & { readonly kind: 'client' }): Progress {
+    const session = origin.session as LocalSession
+    let copies: readonly Message[] = []
+    const made = this.#guarded('fromClient', message, origin, () => {
+      copies = spread(message)
+      return 'settled'
+    })
+    if (copies.length === 0) return made
+    const parts = session.split(origin.number, copies.length)
+    for (const [i, copy] of copies.entries()) {
+      const part: Origin = { kind: 'client', session, number: parts[i] as number }
+      if (this.#fromStation(copy, session, part) === 'settled') settle(part)
+    }
+    return 'pending'
   }
   /** Federation is not built: RFC 6120 §10.4's answer to whoever wants to leave. */
   forward(stanza: Stanza, _domain: Domain, origin: Origin): Progress {

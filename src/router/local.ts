@@ -19,6 +19,8 @@ export interface Pushed {
 /** A session of this node, as the line needs it beyond what features see. */
 export interface LocalSession extends Session, Taker, Sender {
   readonly accountId: number
+  /** Numbers of the parts of a stanza of its stream, which is settled when each of them is. */
+  split(number: number, parts: number): readonly number[]
   /** True when an entry may be given to it now: it is following, or is not at the log at all and the message is for it alone. */
   accepts(message: Message): boolean
   /** Sends an entry that it accepts, ahead of its commit; `message`: as this session gets it. */

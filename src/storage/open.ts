@@ -1,6 +1,7 @@
 import type { DataKeyStore } from '../account/data-key-store.ts'
 import type { LastSeenStore } from '../account/last-seen-store.ts'
 import type { LoginStore } from '../account/login-store.ts'
+import type { LookupStore } from '../account/lookup-store.ts'
 import type { PrivateStore } from '../account/private-store.ts'
 import type { AccountStore } from '../account/store.ts'
 import type { VcardStore } from '../account/vcard-store.ts'
@@ -19,6 +20,7 @@ import { SqlInboxStore } from './inbox-store.ts'
 import { SqlKeyTransferStore } from './key-transfer-store.ts'
 import { SqlLastSeenStore } from './last-seen-store.ts'
 import { SqlLoginStore } from './login-store.ts'
+import { SqlLookupStore } from './lookup-store.ts'
 import { migrate } from './migrate.ts'
 import { PostgresDatabase } from './postgres/database.ts'
 import { SqlPrivateStore } from './private-store.ts'
@@ -38,6 +40,7 @@ export interface Stores {
   readonly privateXml: PrivateStore
   readonly vcards: VcardStore
   readonly lastSeen: LastSeenStore
+  readonly lookups: LookupStore
   readonly inbox: InboxStore
   readonly archive: ArchiveStore
   readonly dataKeys: DataKeyStore
@@ -80,6 +83,7 @@ function storesOn(database: Database, inbox: InboxStore, now: () => number): Sto
     privateXml: new SqlPrivateStore(database),
     vcards: new SqlVcardStore(database),
     lastSeen: new SqlLastSeenStore(database),
+    lookups: new SqlLookupStore(database),
     inbox,
     archive: new SqlArchiveStore(database),
     dataKeys: new SqlDataKeyStore(database),

@@ -83,7 +83,8 @@ export class Connection {
     this.#turns = turns
     this.#highWater = options.highWater
     this.#owner = owner
-    this.tokenizer = new Tokenizer(options.limits)
+    // COMPAT(Kontalk desktop 4.5): the request for the server list.
+    this.tokenizer = new Tokenizer(options.limits, { doubledCommandNs: true })
     this.#socket = socket
     this.#listen()
   }

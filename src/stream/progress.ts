@@ -4,6 +4,9 @@ export class SettledPrefix {
   #open: number[] = []
   #head = 0
   #ahead: Set<number> | undefined
+  /** Of stanzas in parts: each open part, by its number. */
+  readonly #parts = new Map<number, { readonly whole: number; open: number }>()
+  #lastPart = 0
 
   /** `received`: where the numbers begin. */
   constructor(received = 0) {
@@ -22,8 +25,19 @@ export class SettledPrefix {
     if (this.#ahead?.delete(number) === true) return
     this.#open.push(number)
   }
+  /**
+   * The stanza just numbered is settled when each of so many parts is; their numbers are below 0, so that they count for nothing
+   * where a stanza's number would.
+   */
+  split(number: number, parts: number): readonly number[] {
+    const whole = { whole: number, open: parts }
+    const numbers = Array.from({ length: parts }, () => --this.#lastPart)
+    for (const part of numbers) this.#parts.set(part, whole)
+    return numbers
+  }
+  /** Parts count each. */
   get open(): number {
-    return this.#open.length - this.#head
+    return this.#open.length - this.#head + this.#parts.size
   }
   /** All stanzas up to this number are settled. */
   get settledTo(): number {
@@ -31,6 +45,12 @@ export class SettledPrefix {
   }
   /** True when it moved the prefix. */
   settle(number: number): boolean {
+    if (number < 0) {
+      const part = this.#parts.get(number)
+      if (part === undefined) return false
+      this.#parts.delete(number)
+      return --part.open === 0 && this.settle(part.whole)
+    }
     const head = this.#open[this.#head]
     if (head !== number) {
       if (number < (head ?? this.#received)) return false

@@ -32,7 +32,7 @@ export interface Asking {
   readonly target: IqHandler['target']
   readonly from: Jid
   readonly to?: Jid
-  /** For the targets `self` and `server`. */
+  /** For the targets `self`, `server` and `service`. */
   readonly session?: Session
 }
 /** Gives an iq's payload to its handler as the line does; the answer as XML, '' when empty. Rejects when there is no handler. */
@@ -48,7 +48,8 @@ export async function ask(handlers: Handlers, asking: Asking, type: 'get' | 'set
   return answered === undefined ? '' : serialize(answered, NS_CLIENT)
 
   function answerOf() {
-    if (handler?.target === 'server') return handler.answer({ request, payload, from, session })
+    if (handler?.target === 'server' || handler?.target === 'service')
+      return handler.answer({ request, payload, from, session })
     if (handler?.target === 'account') return handler.answer({ request, payload, from, account: asking.to as BareJid })
     if (handler === undefined || session === undefined) throw new Error('this target needs a session')
     return handler.answer({ request, payload, session })

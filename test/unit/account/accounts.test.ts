@@ -38,6 +38,7 @@ describe('an account', () => {
     const w = await world(t)
     const make = (jid: string, naming: 'number' | 'chosen') => w.accounts.create({ jid: jid as BareJid, naming })
     await refuses(make(PHONE_JID, 'chosen'), 'reserved')
+    await refuses(make('multicast@example.org', 'chosen'), 'reserved')
     await refuses(make('romeo@example.org', 'number'), 'malformed')
     await refuses(make('romeo@example.com', 'chosen'), 'foreign')
     await refuses(make('example.org', 'chosen'), 'malformed')

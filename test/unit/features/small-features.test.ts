@@ -12,7 +12,7 @@ test('XEP-0092: the server tells its name and version', async () => {
     domains: new Set([LOCAL]),
     serverFeatures: [],
     accountFeatures: [],
-    items: [],
+    services: [],
     nodes: { find: () => undefined },
     software,
   }

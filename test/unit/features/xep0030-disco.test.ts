@@ -9,12 +9,13 @@ import { bare, LOCAL, PresenceWorld } from '../../helpers/presence-world.ts'
 
 const INFO = 'http://jabber.org/protocol/disco#info'
 const ITEMS = 'http://jabber.org/protocol/disco#items'
+const NS_ADDRESS = 'http://jabber.org/protocol/address'
 const condition = (expected: string) => (error: unknown) => error instanceof StanzaError && error.condition === expected
 const PORT = {
   domains: new Set<Domain>([LOCAL]),
   serverFeatures: ['urn:xmpp:ping', INFO, ITEMS, 'urn:xmpp:ping'],
   accountFeatures: [INFO, ITEMS],
-  items: [{ jid: 'multicast@example.org' as Jid, name: 'Multicast' }],
+  services: [{ local: 'multicast', name: 'Multicast', category: 'component', type: 'generic', features: [NS_ADDRESS] }],
   nodes: {
     find: ({ node, from, to }: { node: string; from: Jid; to: Jid }) =>
       node === 'known'
@@ -34,7 +35,9 @@ async function setUp() {
   const server = (xml: string) => ask(handlers, { target: 'server', from: bare('romeo'), to: LOCAL }, 'get', xml)
   const account = (from: string, to: string, xml: string) =>
     ask(handlers, { target: 'account', from: `${from}/x` as Jid, to: bare(to) }, 'get', xml)
-  return { server, account }
+  const service = (xml: string) =>
+    ask(handlers, { target: 'service', from: bare('romeo'), to: 'multicast@example.org' as Jid }, 'get', xml)
+  return { server, account, service }
 }
 
 describe('the server', () => {
@@ -51,6 +54,17 @@ describe('the server', () => {
       await server(`<query xmlns='${ITEMS}'/>`),
       `<query xmlns='${ITEMS}'><item jid='multicast@example.org' name='Multicast'/></query>`,
     )
+  })
+  test('describes each service, and says of it that it has nothing else', async () => {
+    const { service } = await setUp()
+    assert.equal(
+      await service(`<query xmlns='${INFO}'/>`),
+      `<query xmlns='${INFO}'><identity category='component' type='generic' name='Multicast'/><feature var='${NS_ADDRESS}'/>` +
+        `<feature var='${INFO}'/><feature var='${ITEMS}'/></query>`,
+    )
+    assert.equal(await service(`<query xmlns='${ITEMS}'/>`), `<query xmlns='${ITEMS}'/>`)
+    for (const ns of [INFO, ITEMS])
+      await assert.rejects(service(`<query xmlns='${ns}' node='x'/>`), condition('item-not-found'))
   })
   test('knows no other nodes', async () => {
     const { server } = await setUp()

@@ -41,7 +41,7 @@ async function setUp() {
         domains: new Set([LOCAL]),
         serverFeatures: [],
         accountFeatures: [],
-        items: [],
+        services: [],
         nodes: { find: () => undefined },
         software: { name: 'Fernruf', version: '1' },
       },

@@ -31,7 +31,10 @@ function world(handlers: readonly IqHandler[]) {
     return { ...rest, account: account === DISABLED ? accountOf(account, 5) : undefined }
   }
   const answers = new Answers({
-    served: { domains: new Set([domainOf(ROMEO)]), services: new Set() },
+    served: {
+      domains: new Set([domainOf(ROMEO)]),
+      services: new Set([jid('multicast@example.org'), jid('network@example.org')]),
+    },
     handlers,
     log: pino({ level: 'silent' }),
     loadView: (account) => Promise.resolve(view(account)),
@@ -105,6 +108,14 @@ describe('who answers', () => {
         assert.equal(await answer(Stanza.of(fields, payload)), 'error: service-unavailable')
       }
     }
+  })
+  test('a service by its name, else one for all of them; never an account', async () => {
+    const service: IqHandler = { ...names, target: 'service', answer: () => el('any', NS) }
+    const { answer } = world([service, { ...service, local: 'network', answer: () => el('network', NS) }, account])
+    assert.equal(await answer(query('network@example.org')), 'result network')
+    assert.equal(await answer(query('network@example.org/x')), 'result network')
+    assert.equal(await answer(query('multicast@example.org')), 'result any')
+    assert.equal(await world([account]).answer(query('network@example.org')), 'error: service-unavailable')
   })
   test('two handlers for the same are a mistake at start', () => {
     assert.throws(() => world([server, { ...server }]), /two handlers for server get query test:query/)

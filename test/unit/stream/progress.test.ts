@@ -67,6 +67,36 @@ describe('SettledPrefix', () => {
     assert.equal(told(), 2)
   })
 
+  test('what is in parts is settled when each part is, once each, and every part counts as open', () => {
+    const progress = new SettledPrefix()
+    const whole = progress.next()
+    const parts = progress.split(whole, 3)
+    assert.equal(new Set(parts).size, 3)
+    assert.ok(parts.every((part) => part < 0))
+    const [first, second, third] = parts as [number, number, number]
+    progress.pending(whole)
+    const next = progress.next()
+    const more = progress.split(next, 2)
+    progress.pending(next)
+    assert.equal(progress.open, 7)
+    assert.equal(progress.settle(second), false)
+    assert.equal(progress.settle(second), false)
+    assert.equal(progress.settle(third), false)
+    for (const part of more) progress.settle(part)
+    assert.equal(progress.settledTo, 0)
+    assert.equal(progress.settle(first), true)
+    assert.equal(progress.settledTo, 2)
+    assert.equal(progress.open, 0)
+  })
+  test('parts that are settled before their stanza is known to be pending', () => {
+    const progress = new SettledPrefix()
+    const whole = progress.next()
+    for (const part of progress.split(whole, 2)) progress.settle(part)
+    progress.pending(whole)
+    assert.equal(progress.settledTo, 1)
+    assert.equal(progress.open, 0)
+  })
+
   test('against a set of open numbers, in any order', () => {
     const step = fc.record({
       arrive: fc.array(fc.boolean(), { maxLength: 300 }),

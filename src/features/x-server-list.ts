@@ -1,0 +1,98 @@
+/**
+ * The servers of a network of Kontalk: what its apps fetch in the place of the list they were built with.
+ *
+ * A command (XEP-0050) at `network@` the domain, which answers at once and with a payload of its own.
+ */
+import { z } from 'zod'
+import { defineFeature } from '../contract/feature.ts'
+import { type Element, el } from '../xmpp/element.ts'
+import { type Domain, prepareDomain } from '../xmpp/jid.ts'
+import { NS_COMMANDS } from '../xmpp/ns.ts'
+import { StanzaError } from '../xmpp/stanza-error.ts'
+
+const NS_SERVERLIST = 'http://kontalk.org/extensions/serverlist'
+const LOCAL = 'network'
+const NODE = 'serverlist'
+const NAME = 'Network information'
+
+const domain = () =>
+  z.string('expected a domain such as example.org').transform((text, context): Domain => {
+    const prepared = text === '' ? undefined : prepareDomain(text)
+    if (prepared !== undefined) return prepared
+    context.issues.push({ code: 'custom', message: 'expected a domain such as example.org', input: text })
+    return z.NEVER
+  })
+const fingerprint = () =>
+  z
+    .string()
+    .regex(/^[0-9A-Fa-f]{40}$/, 'expected the 40 hex digits of an OpenPGP fingerprint')
+    .transform((text) => text.toUpperCase())
+
+export default defineFeature({
+  name: 'server_list',
+  xeps: [],
+  requires: ['disco'],
+  config: z
+    .strictObject({
+      others: z
+        .array(z.strictObject({ domain: domain(), fingerprint: fingerprint() }))
+        .max(1_000, 'expected at most 1000 servers')
+        .default([])
+        .describe(
+          'Other servers of the network with the fingerprints of their OpenPGP keys; its own domains are always told.',
+        ),
+    })
+    .prefault({}),
+  metrics: {},
+  uses: ['disco', 'keys'],
+  setup: ({ config, ports: { disco, keys } }) => {
+    /** Made anew each time: the key may be another by now. */
+    function list(): Element {
+      const own = keys.serverKey().fingerprint
+      const servers = new Map<string, string>(config.others.map((other) => [other.domain, other.fingerprint]))
+      for (const served of disco.domains) servers.delete(served)
+      const all = [...[...disco.domains].map((served) => [served, own] as const), ...servers]
+      const items = all.map(([node, key]) => el('item', NS_SERVERLIST, { node, fingerprint: key }))
+      return el('serverlist', NS_SERVERLIST, {}, ...items)
+    }
+
+    return {
+      services: [{ local: LOCAL, name: NAME, category: 'component', type: 'generic', features: [NS_COMMANDS] }],
+      iq: [
+        {
+          type: 'set',
+          target: 'service',
+          local: LOCAL,
+          name: 'command',
+          ns: NS_COMMANDS,
+          answer: ({ payload: { attrs } }) => {
+            if (attrs.node !== NODE) throw new StanzaError('item-not-found')
+            const { action = 'execute' } = attrs
+            // It has one stage, so nothing is ever open that one could go on with.
+            if (action !== 'execute' || attrs.sessionid !== undefined)
+              throw new StanzaError('bad-request', { app: el('bad-action', NS_COMMANDS) })
+            return el('command', NS_COMMANDS, { node: NODE, status: 'completed' }, list())
+          },
+        },
+      ],
+      discoNodes: {
+        find: ({ node, to }) => {
+          if (!to.startsWith(`${LOCAL}@`)) return undefined
+          if (node === NODE)
+            return {
+              info: {
+                identities: [{ category: 'automation', type: 'command-node', name: NAME }],
+                features: [NS_COMMANDS],
+              },
+              items: [],
+            }
+          if (node !== NS_COMMANDS) return undefined
+          return {
+            info: { identities: [{ category: 'automation', type: 'command-list', name: NAME }], features: [] },
+            items: [{ jid: to, node: NODE, name: NAME }],
+          }
+        },
+      },
+    }
+  },
+})
