@@ -1,13 +1,12 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { bind, logIn } from '../test/helpers/login.ts'
 import { register } from '../test/helpers/register.ts'
 import { XmppConnection } from '../test/helpers/xmpp-connection.ts'
 import { benchOptions } from './options.ts'
 import { publish, table } from './report.ts'
-import { benchFolder, DOMAIN, machine, removeFolder, startServer } from './servers.ts'
+import { benchFolder, cpuMs, DOMAIN, machine, removeFolder, startServer } from './servers.ts'
 import { ran } from './shell.ts'
 import { buildXload, figure, xload } from './xload.ts'
 
@@ -89,14 +88,6 @@ async function watched(pid: number, work: () => Promise<string[]>): Promise<stri
   const result = await work()
   return [...result, ((100 * (cpuMs(pid) - before)) / (performance.now() - since)).toFixed(0)]
 }
-/** CPU time of a process and its threads; the kernel counts in ticks of 10 ms. */
-function cpuMs(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    .replace(/^.*\) /, '')
-    .split(' ')
-  return (Number(fields[11]) + Number(fields[12])) * 10
-}
-
 /** @returns count, p50, p99 and slowest, in ms. @throws Error when the connection ends */
 async function pings(c: XmppConnection, secs: number): Promise<string[]> {
   const times: number[] = []

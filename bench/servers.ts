@@ -195,6 +195,14 @@ async function freePort(): Promise<number> {
 
 export const removeFolder = (folder: string): Promise<void> => rm(folder, { recursive: true, force: true })
 
+/** CPU time of a process and its threads; the kernel counts in ticks of 10 ms. */
+export function cpuMs(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    .replace(/^.*\) /, '')
+    .split(' ')
+  return (Number(fields[11]) + Number(fields[12])) * 10
+}
+
 /** The machine in one line, for a table's foot. */
 export function machine(): string {
   const info = readFileSync('/proc/cpuinfo', 'utf8')

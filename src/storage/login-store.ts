@@ -22,7 +22,7 @@ const SEEN = `
     last_seen = excluded.last_seen,
     password_epoch = coalesce(excluded.password_epoch, d.password_epoch),
     key_epoch = coalesce(excluded.key_epoch, d.key_epoch)
-  returning resource`
+  returning name, resource`
 const TOO_MANY = `
   delete from device where account_id = $1 and agent in (
     select agent from device where account_id = $1 order by last_seen desc, agent limit 1000000 offset $2)`
@@ -88,22 +88,21 @@ export class SqlLoginStore implements LoginStore {
     return row && { id: row.id, epoch: row.login_epoch }
   }
 
-  seen(login: DeviceLogin, name: string, max: number): Promise<string | undefined> {
+  async seen(login: DeviceLogin, name: string, max: number): Promise<string | undefined> {
     const { account, agent, software, device, proof, at } = login
-    return this.#database.transaction(async (sql) => {
-      const [row] = await sql.query<{ readonly resource: string | null }>(SEEN, [
-        account.id,
-        agent,
-        name,
-        software ?? null,
-        device ?? null,
-        at,
-        proof === 'password' ? account.epoch : null,
-        proof === 'key' ? account.epoch : null,
-      ])
-      await sql.query(TOO_MANY, [account.id, max])
-      return row?.resource ?? undefined
-    })
+    const [row] = await this.#database.query<{ readonly name: string; readonly resource: string | null }>(SEEN, [
+      account.id,
+      agent,
+      name,
+      software ?? null,
+      device ?? null,
+      at,
+      proof === 'password' ? account.epoch : null,
+      proof === 'key' ? account.epoch : null,
+    ])
+    // A device keeps its first name: only with a new one there are more than before.
+    if (row?.name === name) await this.#database.query(TOO_MANY, [account.id, max])
+    return row?.resource ?? undefined
   }
 
   async bound(account: number, agent: Uint8Array, resource: string): Promise<void> {

@@ -5,6 +5,7 @@ import { phoneKey } from '../helpers/bridge-certificate.ts'
 import { registersKey, shown, WIDE_BUDGETS } from '../helpers/kontalk.ts'
 import { bind, LoginRefused, logIn, NS_SM } from '../helpers/login.ts'
 import { write } from '../helpers/match-element.ts'
+import { roundTrips } from '../helpers/round-trips.ts'
 import {
   agentElement,
   answered,
@@ -296,22 +297,6 @@ story('a new account of the same name knows no token of the old one', async (tel
   assert.equal(await refusal(tell, phone), 'not-authorized')
 })
 
-/** Times that a client had to wait for the server before it could go on. */
-function waits(): { readonly log: (verb: 'sends' | 'hears' | 'does', what: string) => void; count(): number } {
-  let count = 0
-  let isWaiting = false
-  return {
-    log: (verb) => {
-      if (verb === 'sends') isWaiting = true
-      else if (verb === 'hears' && isWaiting) {
-        isWaiting = false
-        count++
-      }
-    },
-    count: () => count,
-  }
-}
-
 story(
   'one round trip after TLS brings a device back: by resumption, or to a new session',
   async (tell) => {
@@ -319,7 +304,7 @@ story(
     const port = tell.servers[0]?.directTlsPort ?? 0
     const inline = `<bind xmlns='${NS_BIND2}'><tag>phone</tag><enable xmlns='${NS_SM}' resume='true'/></bind>`
     const reconnect = async (more: string): Promise<{ c: XmppConnection; success: Element; trips: number }> => {
-      const trips = waits()
+      const trips = roundTrips()
       const c = await XmppConnection.open({ port, domain: tell.domain, directTls: true, log: trips.log })
       const { jid, agent, mechanism, token } = phone
       // What the server offers is known from last time (XEP-0388 §2.1).
@@ -345,7 +330,7 @@ story(
     back.c.destroy()
 
     // The old way, for comparison: header, auth, response, header, resource.
-    const old = waits()
+    const old = roundTrips()
     const c = await XmppConnection.open({ port, domain: tell.domain, directTls: true, log: old.log })
     await logIn(c, { username: local(phone.jid), password: PASSWORD })
     await bind(c, 'phone')
