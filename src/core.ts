@@ -105,12 +105,13 @@ async function openRoot(config: Config, isEmbedded: boolean): Promise<RootSecret
   }
 }
 
-/** The server's OpenPGP key and the directory above it. @throws StartError */
-export async function openKeys(core: Core, make: boolean): Promise<Keys> {
+/** The server's OpenPGP key and the directory above it; `onChanged` hears of every key that was written. @throws StartError */
+export async function openKeys(core: Core, make: boolean, onChanged?: (jid: BareJid) => void): Promise<Keys> {
   const [domain] = core.config.domains
   try {
     const server = await ServerKey.open(core.keyStore, core.root, { domain, make, now: Date.now() })
-    return new Keys({ store: core.keyStore, accounts: core.stores.accounts, server })
+    const parts = { store: core.keyStore, accounts: core.stores.accounts, server }
+    return new Keys(onChanged === undefined ? parts : { ...parts, onChanged })
   } catch (error) {
     if (!(error instanceof ServerKeyError)) throw error
     throw new StartError(

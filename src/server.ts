@@ -6,6 +6,8 @@ import { Lookups } from './account/lookups.ts'
 import { BLOCKED_PREFIXES } from './account/phone-number.ts'
 import { Registration } from './account/registration.ts'
 import { SealedPrivateStore } from './account/sealed-private-store.ts'
+import type { Account } from './account/store.ts'
+import { StrangerBudget } from './account/stranger-budget.ts'
 import { Tokens } from './account/tokens.ts'
 import { CoreAdmin } from './admin.ts'
 import { Clients } from './c2s/c2s.ts'
@@ -52,6 +54,7 @@ import { Turnstile } from './util/turnstile.ts'
 import { Wheel } from './util/wheel.ts'
 import { verificationOf } from './verification-of.ts'
 import { type BareJid, bareJid, type Domain, type FullJid, type Jid } from './xmpp/jid.ts'
+import { withNotice } from './xmpp/public-key.ts'
 import { BindingError, type SaslError } from './xmpp/sasl-error.ts'
 
 const TICK_MS = 100
@@ -120,6 +123,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
       if (what === 'delivery') router?.turned(jid)
       if (what === 'disabled' || what === 'removed' || what === 'password' || what === 'key')
         router?.end(jid, 'not-authorized', `The account was changed: ${what}.`, by)
+      return what === 'key' && by !== undefined && isOn('public_keys') ? rekeyed(jid, by) : undefined
     },
     onRemoving: async (account) => {
       const view = await router?.views.load(account.jid)
@@ -141,7 +145,9 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
   const metrics = new MetricRegistry({ process: options.stores === undefined })
   const m = metrics.build(SERVER_METRICS)
   const time = storeHistogram(metrics.registry)
-  const keys = await openKeys(core, config.database === undefined || config.environment === 'development')
+  const keys = await openKeys(core, config.database === undefined || config.environment === 'development', (jid) =>
+    router?.views.changed(jid),
+  )
 
   const wheel = new Wheel(TICK_MS)
   teardown.add(() => wheel.stop())
@@ -193,10 +199,21 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     maxDirected: limits.session.directed_presence,
     log: logs.part({ part: 'presence' }),
     available: (session, priority, stanza) => sessions.get(session.jid)?.available(priority, stanza),
+    ...(isOn('public_keys') ? { keyOf: (account: Account) => keys.of(account) } : {}),
     ...(isOn('last_activity')
       ? { lastSeen: (asker: FullJid, contacts: readonly BareJid[]) => lastSeenStore.ofContacts(asker, contacts) }
       : {}),
   })
+  /** The session by which the key was replaced stays: its contacts are told whose messages to expect. */
+  const rekeyed = async (jid: BareJid, by: FullJid): Promise<void> => {
+    try {
+      const { account } = await line.views.load(jid)
+      const session = sessions.get(by)
+      if (session !== undefined) await presence.restate(session, (said) => withNotice(said, account?.fingerprint))
+    } catch (error) {
+      logs.root.warn({ err: error }, 'new key not told')
+    }
+  }
 
   const verification = verificationOf(config, options.printCode, core.stores.database, root, (report) => {
     m.sms.inc({ provider: report.provider, outcome: report.outcome })
@@ -282,6 +299,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     presence,
     keys,
     keyTransfers,
+    strangers: new StrangerBudget({ domains, ...limits.strangers }),
     archive,
   }
   const stop = new AbortController()

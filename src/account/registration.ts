@@ -45,7 +45,7 @@ export interface Certifier<K extends ShownKey = ShownKey> {
   /** The whole key with our certification. */
   certify(key: K): Promise<Uint8Array>
   /** Keeps the certified key of an account. Idempotent. */
-  registered(account: number, fingerprint: string, ring: Uint8Array): Promise<void>
+  registered(account: Account, fingerprint: string, ring: Uint8Array): Promise<void>
 }
 
 export type RegistrationMode = 'sms' | 'open'
@@ -128,7 +128,7 @@ export class Registration {
     const proof = await this.#verification.check({ jid, code: call.code, ip: call.ip })
     const key = await or('not-certified', this.#certifier.certify(shown))
     const account = proof.used ? await this.#again(jid, fingerprint) : await this.#create(proof, { jid, fingerprint })
-    await or('not-certified', this.#certifier.registered(account.id, fingerprint, key))
+    await or('not-certified', this.#certifier.registered(account, fingerprint, key))
     return { account, key }
   }
 
@@ -152,7 +152,7 @@ export class Registration {
     if (next.fingerprint === old) throw new RegistrationError('bad-key')
     const key = await or('not-certified', this.#certifier.certify(next))
     // First the key: an account whose key is not there lets nobody in.
-    await or('not-certified', this.#certifier.registered(account.id, next.fingerprint, key))
+    await or('not-certified', this.#certifier.registered(account, next.fingerprint, key))
     await this.#accounts.setFingerprint(jid, next.fingerprint, by)
     return key
   }

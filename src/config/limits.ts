@@ -143,6 +143,15 @@ export const limits = z
       })
       .prefault({})
       .describe('Registration and what it may cost.'),
+    strangers: z
+      .strictObject({
+        local: count()
+          .default(1_000)
+          .describe('Addresses one account of ours may ask for in a day (keys) that do not have it on their rosters.'),
+        remote: count().default(20).describe('The same of one address of another server.'),
+      })
+      .prefault({})
+      .describe('What keeps address books from being tried out.'),
     http: z
       .strictObject({
         max_header: size().prefault('8KiB').describe('Bytes of a request header.'),

@@ -3,6 +3,7 @@ import type { Element } from '../xmpp/element.ts'
 import type { BareJid, Domain, Jid } from '../xmpp/jid.ts'
 import type { Iq, Message } from '../xmpp/stanza.ts'
 import type { Condition } from '../xmpp/stanza-error.ts'
+import type { AccountView } from './account-view.ts'
 import type { Awaitable } from './hook.ts'
 import type { Session } from './session.ts'
 
@@ -31,6 +32,11 @@ export type IqHandler = {
       readonly answer: Answer<{ readonly from: Jid; readonly account: BareJid }>
       /** What is told where there is no such account, or the asker is blocked; `service-unavailable` when absent. What strangers are told should be the same. */
       readonly refusal?: Condition
+      /**
+       * Asked before it is looked whether there is such an account (`view.account`): what it throws is the answer, whoever is asked for.
+       * For budgets that must be spent on misses as well.
+       */
+      readonly admit?: (call: { readonly from: Jid; readonly view: AccountView }) => void
     }
   /** Sent by a session to its own account, with or without `to` (RFC 6120 §10.3.3). Asked before `account`. */
   | { readonly target: 'self'; readonly answer: Answer<{ readonly session: Session }> }

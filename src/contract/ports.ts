@@ -4,6 +4,7 @@ import type { LastSeen } from '../account/last-seen.ts'
 import type { Lookups } from '../account/lookups.ts'
 import type { PrivateStore } from '../account/private-store.ts'
 import type { Registration } from '../account/registration.ts'
+import type { StrangerBudget } from '../account/stranger-budget.ts'
 import type { VcardStore } from '../account/vcard-store.ts'
 import type { ArchiveStore } from '../inbox/archive.ts'
 import type { Keys } from '../keys/directory.ts'
@@ -78,6 +79,7 @@ export interface Ports {
   readonly presence: PresencePort
   readonly keys: Keys
   readonly keyTransfers: KeyTransfers
+  readonly strangers: StrangerBudget
   readonly archive: ArchiveStore
 }
 export type Port = keyof Ports

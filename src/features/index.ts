@@ -3,6 +3,7 @@ import preapproval from './rfc6121-preapproval.ts'
 import roster from './rfc6121-roster.ts'
 import contactDiscovery from './x-contact-discovery.ts'
 import deliveryPolicy from './x-delivery-policy.ts'
+import publicKeys from './x-public-keys.ts'
 import serverList from './x-server-list.ts'
 import lastActivity from './xep0012-last-activity.ts'
 import disco from './xep0030-disco.ts'
@@ -47,5 +48,6 @@ export const FEATURES: readonly Feature[] = [
   retraction,
   archivePreferences,
   clients,
+  publicKeys,
   blocking,
 ]

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import type { Account, AccountStore } from '../account/store.ts'
 import { type BareJid, type Domain, domainOf } from '../xmpp/jid.ts'
 import { readBridgeCertificate } from './bridge-certificate.ts'
@@ -14,6 +15,9 @@ export interface CandidateKey {
   readonly ring: PublicRing
 }
 
+/** Bytes of keys in memory. */
+const MAX_CACHED = 32 * 1_048_576
+
 /** Who an account's key is: certifies keys at registration, checks them at login, hands them out. */
 export class Keys {
   readonly #store: KeyStore
@@ -21,6 +25,9 @@ export class Keys {
   readonly #server: ServerKey
   readonly #policy: KeyPolicy
   readonly #now: () => number
+  readonly #changed: (jid: BareJid) => void
+  /** By the account as it is in the line's view of it, which every change of the account or its key replaces on all nodes. */
+  readonly #cached: LRUCache<Account, StoredKey>
 
   constructor(parts: {
     readonly store: KeyStore
@@ -28,12 +35,20 @@ export class Keys {
     readonly server: ServerKey
     readonly policy?: PolicyName
     readonly now?: () => number
+    /** Told after a key has been written: every node is to forget what it knows of the account (`Views.changed`). */
+    readonly onChanged?: (jid: BareJid) => void
   }) {
     this.#store = parts.store
     this.#accounts = parts.accounts
     this.#server = parts.server
     this.#policy = POLICIES[parts.policy ?? 'modern']
     this.#now = parts.now ?? Date.now
+    this.#changed = parts.onChanged ?? (() => undefined)
+    this.#cached = new LRUCache<Account, StoredKey>({
+      maxSize: MAX_CACHED,
+      sizeCalculation: ({ ring }) => ring.length + 200,
+      fetchMethod: ({ id }) => this.#store.find(id),
+    })
   }
 
   /** The server's own key: fingerprint, and the transferable public key that clients ask for. */
@@ -80,8 +95,8 @@ export class Keys {
   }
 
   /** Keeps the key of an account that has just been registered with it. @throws StoreError */
-  registered(account: number, fingerprint: string, ring: Uint8Array): Promise<void> {
-    return this.#store.put({ account, fingerprint, ring })
+  registered(account: Pick<Account, 'id' | 'jid'>, fingerprint: string, ring: Uint8Array): Promise<void> {
+    return this.#put(account, fingerprint, ring)
   }
 
   /**
@@ -102,11 +117,13 @@ export class Keys {
     return { jid, fingerprint }
   }
 
-  /** The key of an account, as others get it. @throws StoreError */
-  async of(jid: BareJid): Promise<StoredKey | undefined> {
-    const account = await this.#accounts.find(jid)
-    if (account?.fingerprint === undefined) return undefined
-    const stored = await this.#store.find(account.id)
+  /**
+   * The key of an account, as others get it: one query, or none when it was asked for since the account's view was read.
+   * `account` is that of the view. @throws StoreError
+   */
+  async of(account: Account): Promise<StoredKey | undefined> {
+    if (account.fingerprint === undefined) return undefined
+    const stored = await this.#cached.fetch(account)
     return stored?.fingerprint === account.fingerprint ? stored : undefined
   }
 
@@ -124,7 +141,11 @@ export class Keys {
     if (until < now + CERTIFIED_MS / 2) ring = await this.#server.certify(ring, jid, now)
     const bytes = ring.bytes
     if (known && bytes.equals(known.ring)) return
-    await this.#store.put({ account: account.id, fingerprint: ring.fingerprint, ring: bytes })
+    await this.#put(account, ring.fingerprint, bytes)
+  }
+  async #put({ id, jid }: Pick<Account, 'id' | 'jid'>, fingerprint: string, ring: Uint8Array): Promise<void> {
+    await this.#store.put({ account: id, fingerprint, ring })
+    this.#changed(jid)
   }
 
   get #judge(): Judge {

@@ -83,7 +83,8 @@ export class KeyTransfers {
     // Spent before it is known: many at a time are not better than one after the other.
     this.#tries.spend(network)
     const taken = await this.#store.take(hashOf(token), this.#now())
-    const key = taken && (await this.#keys.of(taken.jid))
+    const account = taken && (await this.#accounts.find(taken.jid))
+    const key = account && (await this.#keys.of(account))
     if (taken === undefined || key === undefined) throw new TransferError('bad-token')
     return { secret: taken.ring, public: key.ring }
   }

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { AccountView } from '../contract/account-view.ts'
 import type { IqHandler } from '../contract/handler.ts'
-import type { Origin } from '../contract/session.ts'
+import type { Origin, Session } from '../contract/session.ts'
 import { isBlocked } from '../roster/blocking.ts'
 import type { Element } from '../xmpp/element.ts'
 import { bareOf, domainOf, localOf } from '../xmpp/jid.ts'
@@ -9,8 +9,14 @@ import { errorReply, type Iq, resultOf } from '../xmpp/stanza.ts'
 import { StanzaError } from '../xmpp/stanza-error.ts'
 import type { Served } from './destination.ts'
 
-/** Requests of one session answered at the same time; more wait their turn by being refused (`resource-constraint`). */
+/** Requests of one session answered at the same time. */
 const MAX_UNDER_WAY = 64
+/**
+ * Requests of one session that wait for their turn, and the bytes of what they hold; more are refused (`resource-constraint`).
+ * COMPAT(Kontalk Android): it asks for the keys of a whole address book in one go.
+ */
+const MAX_WAITING = 2_000
+const MAX_WAITING_BYTES = 1_048_576
 
 export interface AnswerDeps {
   readonly served: Served
@@ -21,11 +27,19 @@ export interface AnswerDeps {
   reply(iq: Iq, origin: Origin): void
 }
 
+/** The requests of one session. */
+interface Lane {
+  underWay: number
+  readonly waiting: { readonly iq: Iq; readonly origin: Origin }[]
+  /** Of those that wait. */
+  bytes: number
+}
+
 /** Finds the handler of a request to us or to one of our accounts, and answers (RFC 6120 §8.2.3, §10.3.3, §10.5.1). */
 export class Answers {
   readonly #deps: AnswerDeps
   readonly #handlers = new Map<string, IqHandler>()
-  readonly #underWay = new WeakMap<object, number>()
+  readonly #lanes = new WeakMap<Session, Lane>()
 
   constructor(deps: AnswerDeps) {
     this.#deps = deps
@@ -38,6 +52,34 @@ export class Answers {
   }
 
   answer(iq: Iq, origin: Origin): void {
+    const lane = origin.kind === 'client' ? this.#laneOf(origin.session) : undefined
+    if (lane === undefined || lane.underWay < MAX_UNDER_WAY) {
+      this.#start(iq, origin, lane)
+    } else if (lane.waiting.length < MAX_WAITING && lane.bytes + iq.content.length <= MAX_WAITING_BYTES) {
+      lane.waiting.push({ iq, origin })
+      lane.bytes += iq.content.length
+    } else {
+      this.#fail(iq, origin, new StanzaError('resource-constraint', { text: 'Too many requests at once.' }))
+    }
+  }
+  #laneOf(session: Session): Lane {
+    const known = this.#lanes.get(session)
+    if (known !== undefined) return known
+    const lane: Lane = { underWay: 0, waiting: [], bytes: 0 }
+    this.#lanes.set(session, lane)
+    return lane
+  }
+  #done(lane: Lane): void {
+    lane.underWay--
+    while (lane.underWay < MAX_UNDER_WAY) {
+      const next = lane.waiting.shift()
+      if (next === undefined) return
+      lane.bytes -= next.iq.content.length
+      this.#start(next.iq, next.origin, lane)
+    }
+  }
+
+  #start(iq: Iq, origin: Origin, lane: Lane | undefined): void {
     let answer: Element | undefined | Promise<Element | undefined>
     try {
       answer = this.#ask(iq, origin)
@@ -49,21 +91,17 @@ export class Answers {
       this.#deps.reply(resultOf(iq, answer), origin)
       return
     }
-    const asker = origin.kind === 'client' ? origin.session : this
-    const underWay = this.#underWay.get(asker) ?? 0
-    this.#underWay.set(asker, underWay + 1)
+    if (lane !== undefined) lane.underWay++
     answer
       .then(
         (payload) => this.#deps.reply(resultOf(iq, payload), origin),
         (error: unknown) => this.#fail(iq, origin, error),
       )
-      .finally(() => this.#underWay.set(asker, (this.#underWay.get(asker) ?? 1) - 1))
       .catch((error: unknown) => this.#deps.log.error({ err: error }, 'answer could not be sent'))
+      .finally(() => lane !== undefined && this.#done(lane))
   }
 
   #ask(iq: Iq, origin: Origin): Element | undefined | Promise<Element | undefined> {
-    if (origin.kind === 'client' && (this.#underWay.get(origin.session) ?? 0) >= MAX_UNDER_WAY)
-      throw new StanzaError('resource-constraint', { text: 'Too many requests at once.' })
     const first = iq.children[0]
     if (first === undefined) throw new StanzaError('bad-request')
     const find = (target: string) => this.#handlers.get(`${target} ${iq.type} ${first.name} ${first.ns}`)
@@ -90,6 +128,7 @@ export class Answers {
     const handler = find('account')
     if (handler?.target !== 'account') throw new StanzaError('service-unavailable')
     return this.#deps.loadView(bare).then((view) => {
+      handler.admit?.({ from: iq.from, view })
       const isThere = view.account !== undefined && view.account.disabledAt === undefined
       if (!isThere || isBlocked(view, iq.from)) throw new StanzaError(handler.refusal ?? 'service-unavailable')
       return handler.answer({ ...call, from: iq.from, account: bare })

@@ -13,13 +13,10 @@ import { allOf, whenKnown } from '../util/awaitable.ts'
 import { KeyedQueue } from '../util/keyed-queue.ts'
 import { type BareJid, bareOf, type Domain, domainOf, type FullJid, isFull, type Jid } from '../xmpp/jid.ts'
 import { NS_CLIENT } from '../xmpp/ns.ts'
-import { errorReply, type Presence, payloadText } from '../xmpp/stanza.ts'
+import { errorReply, type Presence, payloadText, readOwn, Stanza } from '../xmpp/stanza.ts'
 import { StanzaError } from '../xmpp/stanza-error.ts'
 import { delayElement, presenceOf, probe, requestOf, subscriptionStanza, unavailable } from './presence-stanza.ts'
-import { Subscriptions } from './subscriptions.ts'
-
-/** Bytes of content of a presence that is kept: an available one for whoever asks, a request until it is answered. */
-export const MAX_KEPT_BYTES = 32_768
+import { type KeyOf, MAX_KEPT_BYTES, Subscriptions } from './subscriptions.ts'
 
 export interface PresenceParts {
   readonly line: LinePort
@@ -36,6 +33,8 @@ export interface PresenceParts {
    * (kontalk-protocol h.8).
    */
   readonly lastSeen?: (asker: FullJid, contacts: readonly BareJid[]) => Promise<ReadonlyMap<BareJid, number>>
+  /** The account's OpenPGP key, which its requests for subscription carry (kontalk-protocol f.3); absent: they carry none. */
+  readonly keyOf?: KeyOf
   /** Records in session and registry what the resource is from now on; `undefined` twice: not available. Called before anybody is told. */
   readonly available: (session: Session, priority: number | undefined, presence: Presence | undefined) => void
 }
@@ -52,6 +51,16 @@ export class PresenceStep implements PresencePort {
   constructor(parts: PresenceParts) {
     this.#parts = parts
     this.#subscriptions = new Subscriptions(parts)
+  }
+
+  /** Tells again where a session is, in its last words as `change` makes them; nothing while it is not available. */
+  restate(session: Session, change: (presence: Presence) => Presence): Awaitable<void> {
+    return whenKnown(this.#parts.registry.of(session.account), (sessions) => {
+      const last = available(sessions).find((s) => s.jid === session.jid)
+      if (last === undefined || session.priority === undefined) return
+      const raw = readOwn(presenceOf(last, session.jid).bytes)
+      return this.fromClient(change(Stanza.received('presence', raw, session.jid, undefined)), session)
+    })
   }
 
   /** Presence without `to` (§4.2, §4.4, §4.5). @throws StanzaError bad-request, policy-violation */

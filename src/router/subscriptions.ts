@@ -1,3 +1,5 @@
+import type { Logger } from 'pino'
+import type { Account } from '../account/store.ts'
 import type { AccountView, Views } from '../contract/account-view.ts'
 import type { Awaitable } from '../contract/hook.ts'
 import type { LinePort, PresencePort } from '../contract/ports.ts'
@@ -8,15 +10,23 @@ import type { RosterItem } from '../roster/store.ts'
 import { isPendingOut, isSeen, type SubscriptionType, seesUs, stateOf } from '../roster/subscription.ts'
 import { whenKnown } from '../util/awaitable.ts'
 import { type BareJid, bareOf, type Jid } from '../xmpp/jid.ts'
+import { type PublishedKey, publishedKey } from '../xmpp/public-key.ts'
 import { contactElement, removedElement, rosterElement } from '../xmpp/roster.ts'
 import { type Presence, Stanza } from '../xmpp/stanza.ts'
 import { presenceOf, subscriptionStanza, unavailable } from './presence-stanza.ts'
+
+/** Bytes of content of a presence that is kept: an available one for whoever asks, a request until it is answered. */
+export const MAX_KEPT_BYTES = 32_768
+
+export type KeyOf = (account: Account) => Promise<PublishedKey | undefined>
 
 export interface SubscriptionParts {
   readonly line: LinePort
   readonly registry: Registry
   readonly views: Views
   readonly rosters: Rosters
+  readonly keyOf?: KeyOf
+  readonly log: Logger
 }
 
 /** Carries out what the subscription table decides: stanzas, pushes and presence, in RFC 6121 §3's order. */
@@ -25,11 +35,15 @@ export class Subscriptions implements PresencePort {
   readonly #registry: Registry
   readonly #views: Views
   readonly #rosters: Rosters
+  readonly #keyOf: KeyOf | undefined
+  readonly #log: Logger
   constructor(parts: SubscriptionParts) {
     this.#line = parts.line
     this.#registry = parts.registry
     this.#views = parts.views
     this.#rosters = parts.rosters
+    this.#keyOf = parts.keyOf
+    this.#log = parts.log
   }
 
   /** A stanza from the account to a contact. @throws RosterError */
@@ -39,7 +53,10 @@ export class Subscriptions implements PresencePort {
     if (change.changed) this.#views.changed(account)
     if (change.push) await this.push(account, change)
     // §3.1.2: stamped with the bare JIDs of both.
-    if (change.pass) this.#line.submit(presence.with({ from: account, to: contact }))
+    if (change.pass) {
+      const carried = type === 'subscribe' ? await this.#withKey(presence, view) : presence
+      this.#line.submit(carried.with({ from: account, to: contact }))
+    }
     const [saw, sees] = [seesUs(change.before), seesUs(change.after)]
     if (!saw && sees) await this.announce(account, contact)
     if (saw && !sees) await this.withdraw(account, contact)
@@ -83,6 +100,18 @@ export class Subscriptions implements PresencePort {
     return seesUs(item) ? this.withdraw(account, contact) : undefined
   }
 
+  /** Who is asked can encrypt his answer, and sees whose key it is. Where the key does not fit, it can be asked for. */
+  async #withKey(request: Presence, { account }: AccountView): Promise<Presence> {
+    if (this.#keyOf === undefined || account?.fingerprint === undefined) return request
+    try {
+      const key = await this.#keyOf(account)
+      const carrying = key === undefined ? request : request.adding(publishedKey(key))
+      return carrying.content.length > MAX_KEPT_BYTES ? request : carrying
+    } catch (error) {
+      this.#log.warn({ err: error }, 'key not read')
+      return request
+    }
+  }
   /** A request goes to available resources (§3.1.3), an answer or cancellation to the interested ones. */
   #deliver(type: SubscriptionType, presence: Presence, account: BareJid): Awaitable<void> {
     return whenKnown(this.#registry.of(account), (sessions) => {

@@ -151,6 +151,18 @@ export class Stanza<K extends Kind = Kind> {
     }
     return new Stanza(fields, this.#content, this.#source, this.#children)
   }
+  /** The same stanza without its payloads of a namespace. */
+  without(ns: string): Stanza<K> {
+    if (!this.#children.some((c) => c.ns === ns)) return this
+    const isKept = (c: Element | string): boolean => typeof c === 'string' || c.ns !== ns
+    const tree = { ...this.element, children: this.element.children.filter(isKept) }
+    return new Stanza(
+      this,
+      undefined,
+      tree,
+      this.#children.filter((c) => c.ns !== ns),
+    )
+  }
   /** The same stanza with one payload more, at the end. */
   adding(payload: Element): Stanza<K> {
     const content = Buffer.concat([this.content, Buffer.from(serialize(payload, NS_CLIENT))])

@@ -60,6 +60,8 @@ const TESTED: Readonly<Record<string, string>> = {
   'registration.total': 'e2e/attacks-registration.slow.test.ts',
   'registration.tries': 'e2e/attacks-registration.slow.test.ts',
   'registration.accounts': 'e2e/xep0077-register.test.ts',
+  'strangers.local': 'unit/account/stranger-budget.test.ts',
+  'strangers.remote': 'unit/account/stranger-budget.test.ts',
   'http.max_header': THERE,
   'http.header_timeout': THERE,
 }

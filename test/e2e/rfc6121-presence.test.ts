@@ -60,10 +60,10 @@ story('a request waits for whoever is away', async ({ client, device }) => {
   const { bare } = juliet
   await juliet.disconnects()
   await romeo.sends(
-    `<presence type='subscribe' to='${bare}'><pubkey xmlns='urn:xmpp:pubkey:2'><print>AB</print></pubkey></presence>`,
+    `<presence type='subscribe' to='${bare}'><nick xmlns='http://jabber.org/protocol/nick'>Romeo</nick></presence>`,
   )
   await romeo.receivesNothing()
-  const request = `<presence type='subscribe' from='${romeo.bare}' to='${bare}'><pubkey xmlns='urn:xmpp:pubkey:2'><print>AB</print></pubkey></presence>`
+  const request = `<presence type='subscribe' from='${romeo.bare}' to='${bare}'><nick xmlns='http://jabber.org/protocol/nick'>Romeo</nick></presence>`
   for (let time = 0; time < 2; time++) {
     await juliet.connects()
     await juliet.sends('<presence/>')

@@ -28,6 +28,10 @@ export interface KeysInMemory {
   readonly server: ServerKey
   /** An account registered with this key. */
   account(jid: string, fingerprint: string | undefined, disabledAt?: number): Account
+  /** It, as the line's view has it when it was read anew. */
+  found(jid: BareJid): Account
+  /** Accounts whose key was written. */
+  readonly changed: readonly BareJid[]
 }
 
 /** A key directory with a server key, over stores in memory; `at` is its clock. */
@@ -35,6 +39,7 @@ export async function keysInMemory(options: { at?: () => number; policy?: Policy
   const store = keyStoreInMemory()
   const accounts = new Map<BareJid, Account>()
   const now = options.at ?? Date.now
+  const changed: BareJid[] = []
   const server = await ServerKey.open(store, ROOT, { domain: DOMAIN, make: true, now: now() })
   return {
     keys: new Keys({
@@ -43,7 +48,10 @@ export async function keysInMemory(options: { at?: () => number; policy?: Policy
       server,
       now,
       policy: options.policy ?? 'modern',
+      onChanged: (jid) => void changed.push(jid),
     }),
+    changed,
+    found: (jid) => ({ ...(accounts.get(jid) as Account) }),
     store,
     server,
     account: (jid, fingerprint, disabledAt) => {

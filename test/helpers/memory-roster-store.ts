@@ -18,7 +18,7 @@ export class MemoryRosterStore implements RosterStore {
   /** Changes asked for, written or not. */
   changes = 0
 
-  addAccount(jid: BareJid, id: number = this.#rosters.size + 1): Account {
+  addAccount(jid: BareJid, id: number = this.#rosters.size + 1, fingerprint?: string): Account {
     const account: Account = {
       id,
       jid,
@@ -26,7 +26,7 @@ export class MemoryRosterStore implements RosterStore {
       createdAt: 0,
       disabledAt: undefined,
       delivery: undefined,
-      fingerprint: undefined,
+      fingerprint,
     }
     this.#rosters.set(jid, { account, items: new Map(), removed: new Map(), blocked: [], version: 0 })
     return account

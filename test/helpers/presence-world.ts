@@ -74,6 +74,7 @@ export class PresenceWorld {
       readonly maxItems?: number
       readonly maxDirected?: number
       readonly lastSeen?: PresenceParts['lastSeen']
+      readonly keyOf?: PresenceParts['keyOf']
     } = {},
   ) {
     this.rosters = new Rosters({ store: this.store, maxItems: options.maxItems ?? 100, maxGroups: 3 })
@@ -116,6 +117,7 @@ export class PresenceWorld {
       rosters: this.rosters,
       domains: new Set([LOCAL]),
       maxDirected: options.maxDirected ?? 100,
+      ...(options.keyOf === undefined ? {} : { keyOf: options.keyOf }),
       ...(options.lastSeen === undefined ? {} : { lastSeen: options.lastSeen }),
       log: pino({ level: 'silent' }),
       available: (session, priority, presence) => {

@@ -9,6 +9,7 @@ import {
   type ShownKey,
 } from '../../../src/account/registration.ts'
 import type { SmsMessage, SmsProvider } from '../../../src/account/sms-provider.ts'
+import type { Account } from '../../../src/account/store.ts'
 import { Throttle, type ThrottleLimits } from '../../../src/account/throttle.ts'
 import { type SmsReport, Verification, type VerificationLimits } from '../../../src/account/verification.ts'
 import { openStores, type Stores } from '../../../src/storage/open.ts'
@@ -62,7 +63,7 @@ export class FakeCertifier implements Certifier {
     if (this.fail === 'certify') throw new Error('no server key')
     return Buffer.from(`certified ${key.fingerprint} for ${key.jid}`)
   }
-  async registered(_account: number, _fingerprint: string, ring: Uint8Array): Promise<void> {
+  async registered(_account: Account, _fingerprint: string, ring: Uint8Array): Promise<void> {
     if (this.fail === 'registered') throw new Error('no store')
     this.kept.push(Buffer.from(ring).toString())
   }

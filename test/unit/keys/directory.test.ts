@@ -36,7 +36,7 @@ async function register(key: PhoneKey, disabledAt?: number): Promise<Buffer> {
   const candidate = await with_.keys.candidate(bridgeCertificate(key), DOMAIN)
   const ring = await with_.keys.certify(candidate)
   const account = with_.account(candidate.jid, candidate.fingerprint, disabledAt)
-  await with_.keys.registered(account.id, candidate.fingerprint, ring)
+  await with_.keys.registered(account, candidate.fingerprint, ring)
   return ring
 }
 const login = (key: PhoneKey, options?: BridgeOptions) => with_.keys.login(bridgeCertificate(key, options), DOMAIN)
@@ -62,7 +62,7 @@ describe('login', () => {
   test('with what a client adds to its key: it is kept for others', async () => {
     await register(phone)
     await login(phone)
-    const kept = await with_.keys.of(JID)
+    const kept = await with_.keys.of(with_.found(JID))
     assert.equal(kept?.fingerprint, phone.fingerprint)
     const users = (await readKey({ binaryKey: kept?.ring ?? new Uint8Array() })).users
     assert.equal(users[0]?.otherCertifications.length, 1)
@@ -123,8 +123,7 @@ describe('nobody gets in with', () => {
   test('a revoked key, also when only the store knows', async () => {
     const revoked = phoneKeyOf(await phone.key.revoke({}, new Date(NOW)), 'nistP256')
     await refused(login(revoked), 'revoked')
-    const account = (await with_.store.find(1))?.account ?? 0
-    await with_.keys.registered(account, phone.fingerprint, revoked.ring)
+    await with_.keys.registered(with_.found(JID), phone.fingerprint, revoked.ring)
     await refused(login(phone), 'revoked')
   })
   test('a certification of another server', async () => {
@@ -143,7 +142,7 @@ describe('nobody gets in with', () => {
 
 describe('the certification', () => {
   const certifications = async (): Promise<readonly Date[]> => {
-    const kept = await with_.keys.of(JID)
+    const kept = await with_.keys.of(with_.found(JID))
     const key = await readKey({ binaryKey: kept?.ring ?? new Uint8Array() })
     return key.users[0]?.otherCertifications.map((signature) => signature.created as Date) ?? []
   }
@@ -176,3 +175,46 @@ describe('the certification', () => {
 function params({ publicParams, privateParams }: { publicParams: object; privateParams: object }): object {
   return { publicParams, privateParams }
 }
+
+describe('the key as others get it', () => {
+  test('costs one query for as long as nothing of the account changes, however many ask at once', async () => {
+    await register(phone)
+    let queries = 0
+    const { find } = with_.store
+    with_.store.find = (account) => {
+      queries++
+      return find(account)
+    }
+    const account = with_.found(JID)
+    const found = await Promise.all([with_.keys.of(account), with_.keys.of(account)])
+    found.push(await with_.keys.of(account))
+    for (const key of found) assert.equal(key?.fingerprint, phone.fingerprint)
+    assert.equal(queries, 1)
+    await with_.keys.of(with_.found(JID))
+    assert.equal(queries, 2)
+    assert.equal(await with_.keys.of(with_.account('none@example.org', undefined)), undefined)
+    assert.equal(queries, 2, 'an account without a key costs none')
+  })
+  test('is not the one that an account had before its present one', async () => {
+    await register(phone)
+    assert.equal(await with_.keys.of({ ...with_.found(JID), fingerprint: other.fingerprint }), undefined)
+  })
+  test('is read anew when it was written: whoever keeps views is told', async () => {
+    const ring = await register(phone)
+    assert.deepEqual(with_.changed, [JID])
+    await login(phone, { ring })
+    assert.deepEqual(with_.changed, [JID], 'nothing new')
+    now += 400 * DAY
+    await login(phone)
+    assert.deepEqual(with_.changed, [JID, JID], 'the certification was renewed')
+  })
+  test('of which the store cannot tell is asked for again', async () => {
+    await register(phone)
+    const account = with_.found(JID)
+    const { find } = with_.store
+    with_.store.find = () => Promise.reject(new Error('away'))
+    await assert.rejects(with_.keys.of(account), /away/)
+    with_.store.find = find
+    assert.equal((await with_.keys.of(account))?.fingerprint, phone.fingerprint)
+  })
+})

@@ -145,16 +145,61 @@ describe('what is answered', () => {
   })
 })
 
-test('a session has at most 64 requests under way; others are not held up', async () => {
-  const work = Promise.withResolvers<Element | undefined>()
-  const { answers, answered, answer } = world([{ ...names, target: 'server', answer: () => work.promise }, self])
-  for (let i = 0; i < 64; i++) answers.answer(query('example.org'), CLIENT)
-  assert.deepEqual(answered, [])
-  assert.equal(await answer(query('example.org')), 'error: resource-constraint')
-  const other: Origin = { kind: 'client', session: sessionOf(ORCHARD), number: 1 }
-  assert.equal(await answer(query(undefined), other), 'result self')
-  work.resolve(undefined)
-  await new Promise((resolve) => setImmediate(resolve))
-  assert.equal(answered.length, 66)
-  assert.equal(await answer(query('example.org')), 'result')
+describe('requests of one session', () => {
+  const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+  test('are answered 64 at a time, in the order they came; others are not held up', async () => {
+    const works: ((e: undefined) => void)[] = []
+    const wait = () => new Promise<undefined>((resolve) => works.push(resolve))
+    const { answers, answered, answer } = world([{ ...names, target: 'server', answer: wait }, self])
+    for (let i = 0; i < 200; i++) answers.answer(query('example.org'), CLIENT)
+    assert.equal(works.length, 64)
+    answers.answer(query(undefined), CLIENT)
+    const other: Origin = { kind: 'client', session: sessionOf(ORCHARD), number: 1 }
+    assert.equal(await answer(query(undefined), other), 'result self')
+    works[3]?.(undefined)
+    await settled()
+    assert.equal(works.length, 65)
+    for (let done = 0; done < works.length; done++) {
+      works[done]?.(undefined)
+      await settled()
+    }
+    assert.equal(works.length, 200)
+    assert.equal(answered.length, 202)
+    assert.equal(await answer(query(undefined)), 'result self')
+  })
+  test('that wait are bounded in number and bytes, and answered when they were too many', async () => {
+    const work = Promise.withResolvers<Element | undefined>()
+    const { answers, answered, answer } = world([{ ...names, target: 'server', answer: () => work.promise }])
+    for (let i = 0; i < 64 + 2_000; i++) answers.answer(query('example.org'), CLIENT)
+    assert.deepEqual(answered, [])
+    assert.equal(await answer(query('example.org')), 'error: resource-constraint')
+    work.resolve(undefined)
+    await settled()
+    assert.equal(answered.length, 2_065)
+    assert.equal(await answer(query('example.org')), 'result')
+  })
+  test('that are large wait in smaller number', async () => {
+    const work = Promise.withResolvers<Element | undefined>()
+    const { answers, answered, answer } = world([{ ...names, target: 'server', answer: () => work.promise }])
+    const large = (): Iq => query('example.org').adding(el('x', NS, {}, 'x'.repeat(2 ** 18 - 100)))
+    for (let i = 0; i < 64 + 4; i++) answers.answer(large(), CLIENT)
+    assert.deepEqual(answered, [])
+    assert.equal(await answer(large()), 'error: resource-constraint')
+    work.resolve(undefined)
+    await settled()
+    assert.equal(answered.length, 69)
+  })
+})
+
+test('what a handler must be asked first is asked of whoever there is, and before', async () => {
+  const asked: string[] = []
+  const admit = (call: { readonly view: AccountView }): void => {
+    asked.push(call.view.jid)
+    if (call.view.jid === JULIET) throw new StanzaError('not-allowed')
+  }
+  const { answer } = world([{ ...account, admit }])
+  assert.equal(await answer(query(JULIET)), 'error: not-allowed')
+  for (const to of ['nobody@example.org', DISABLED, BLOCKING])
+    assert.equal(await answer(query(to)), 'error: service-unavailable')
+  assert.deepEqual(asked, [JULIET, 'nobody@example.org', DISABLED, BLOCKING])
 })

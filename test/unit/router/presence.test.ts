@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { MAX_KEPT_BYTES } from '../../../src/router/presence.ts'
-import { el } from '../../../src/xmpp/element.ts'
+import type { PresenceParts } from '../../../src/router/presence.ts'
+import { MAX_KEPT_BYTES } from '../../../src/router/subscriptions.ts'
+import { type Element, el } from '../../../src/xmpp/element.ts'
 import { NS_CLIENT } from '../../../src/xmpp/ns.ts'
 import { StanzaError } from '../../../src/xmpp/stanza-error.ts'
 import { bare, LOCAL, PresenceWorld } from '../../helpers/presence-world.ts'
@@ -498,4 +499,32 @@ test('a failing store is told to the client, and the next stanza is served', asy
   world.store.change = change
   await world.says(romeo, 'subscribe', 'juliet@example.net')
   assert.equal(world.remote.length, 1)
+})
+
+describe('a request for subscription of an account that has a key', () => {
+  const fingerprint = 'A'.repeat(40)
+  const key = { fingerprint, ring: Buffer.from('ring') }
+  async function romeoAsks(keyOf: PresenceParts['keyOf'], ...content: (Element | string)[]): Promise<string> {
+    const world = new PresenceWorld({ keyOf })
+    world.store.addAccount(bare('romeo'), 1, fingerprint)
+    const romeo = await world.connect('romeo', 'r')
+    const juliet = await world.available('juliet', 'j')
+    await world.says(romeo, 'subscribe', JULIET, ...content)
+    return juliet.taken().join()
+  }
+  const request = (content: string) =>
+    `<presence to='${JULIET}' from='${ROMEO}' type='subscribe'${content === '' ? '/>' : `>${content}</presence>`}`
+  const carried = `<pubkey xmlns='urn:xmpp:pubkey:2'><key>cmluZw==</key><print>${fingerprint}</print></pubkey>`
+
+  test('carries it', async () => {
+    assert.equal(await romeoAsks(async () => key, status('hi')), request(`<status>hi</status>${carried}`))
+  })
+  test('goes without where there is none, where it does not fit, where it cannot be read', async () => {
+    assert.equal(await romeoAsks(undefined), request(''))
+    assert.equal(await romeoAsks(async () => undefined), request(''))
+    assert.equal(await romeoAsks(async () => ({ ...key, ring: Buffer.alloc(MAX_KEPT_BYTES) })), request(''))
+    const full = 'x'.repeat(MAX_KEPT_BYTES)
+    assert.equal(await romeoAsks(async () => key, full), request(full))
+    assert.equal(await romeoAsks(() => Promise.reject(new Error('away'))), request(''))
+  })
 })
