@@ -32,4 +32,16 @@ export const SERVER_METRICS = {
     help: 'Codes sent, by provider and outcome.',
     labels: ['provider', 'outcome'],
   },
+  smsChecks: {
+    type: 'counter',
+    name: 'fernruf_sms_checks_total',
+    help: 'Codes that a provider was asked to check, by provider and outcome.',
+    labels: ['provider', 'outcome'],
+  },
+  smsCircuit: {
+    type: 'gauge',
+    name: 'fernruf_sms_circuit_open',
+    help: 'Whether a provider is not asked since it failed too often: 1 while it is open or tried again, by provider.',
+    labels: ['provider'],
+  },
 } as const satisfies Metrics

@@ -60,6 +60,8 @@ import { BindingError, type SaslError } from './xmpp/sasl-error.ts'
 const TICK_MS = 100
 const CLEAR_MS = 10 * 60_000
 const TIDY_MS = 60 * 60_000
+/** Answers of a provider that checks a code; everything else is a failure. */
+const CHECKED: ReadonlySet<string> = new Set(['right', 'wrong', 'gone'])
 const SOFTWARE = {
   name: 'Fernruf',
   version: (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
@@ -215,10 +217,19 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     }
   }
 
-  const verification = verificationOf(config, options.printCode, core.stores.database, root, (report) => {
-    m.sms.inc({ provider: report.provider, outcome: report.outcome })
-    if (report.outcome !== 'sent')
-      logs.root.warn({ provider: report.provider, outcome: report.outcome }, 'sms not sent')
+  const smsLog = logs.part({ part: 'sms' })
+  const verification = await verificationOf(config, options.printCode, core.stores.database, root, {
+    report: ({ provider, step, outcome }) => {
+      const isSending = step === 'send'
+      const counter = isSending ? m.sms : m.smsChecks
+      counter.inc({ provider, outcome })
+      if (isSending ? outcome !== 'sent' : !CHECKED.has(outcome))
+        smsLog.warn({ provider, outcome }, isSending ? 'sms not sent' : 'sms code not checked')
+    },
+    circuit: (provider, state) => {
+      m.smsCircuit.set({ provider }, state === 'closed' ? 0 : 1)
+      if (state === 'open') smsLog.warn({ provider }, 'sms provider not asked for a while')
+    },
   })
   teardown.add(() => verification.close())
   const loginStore = measured(stores.logins, 'login', time)

@@ -1,42 +1,68 @@
 import type { SmsProvider } from './account/sms-provider.ts'
 import { Throttle } from './account/throttle.ts'
-import { Verification } from './account/verification.ts'
+import { type SmsReport, Verification } from './account/verification.ts'
 import type { Config } from './config/schema.ts'
+import { Breaker, type CircuitState } from './sms/breaker.ts'
 import { ConsoleSms } from './sms/console.ts'
 import { WebhookSms } from './sms/webhook.ts'
 import type { Database } from './storage/sql.ts'
 import { SqlVerificationStore } from './storage/verification-store.ts'
 
+/** What is told of providers, in names of closed sets only. */
+export interface SmsWatch {
+  report(report: Omit<SmsReport, 'cause'>): void
+  /** Told once for each provider with a circuit at the start, and at each change. */
+  circuit(provider: string, state: CircuitState): void
+}
+
 /** The verification of phone numbers as the config wants it. `printCode`: where codes go with the provider `console`. */
-export function verificationOf(
+export async function verificationOf(
   config: Config,
   printCode: ((line: string) => void) | undefined,
   database: Database,
   root: { derive(purpose: string): Buffer },
-  report: (report: { readonly provider: string; readonly outcome: string }) => void,
-): Verification {
+  watch: SmsWatch,
+): Promise<Verification> {
   const { registration } = config.limits
   return new Verification({
     store: new SqlVerificationStore(database),
     throttle: new Throttle(root.derive('registration budgets'), registration),
-    provider: providerOf(config, printCode),
+    providers: await providersOf(config, printCode, watch),
     key: root.derive('verification codes'),
     limits: { expiryMs: registration.code_lifetime, maxTries: registration.code_attempts },
-    report,
+    report: ({ provider, step, outcome }) => watch.report({ provider, step, outcome }),
   })
 }
-function providerOf(config: Config, printCode: ((line: string) => void) | undefined): SmsProvider {
-  const { sms, environment } = config
-  if (sms?.provider === 'console')
-    return new ConsoleSms({ environment, ...(printCode === undefined ? {} : { print: printCode }) })
-  if (sms?.provider === 'webhook')
-    return new WebhookSms({
-      url: sms.url,
-      secret: sms.secret.reveal(),
-      sender: sms.sender,
-      timeoutMs: sms.timeout,
-      allowPlainHttp: sms.allow_plain_http,
-    })
+
+async function providersOf(
+  { sms, environment }: Config,
+  printCode: ((line: string) => void) | undefined,
+  watch: SmsWatch,
+): Promise<readonly [SmsProvider, ...SmsProvider[]]> {
   // Registration by number is closed then, so nobody ever asks.
-  return { name: 'none', sender: '', send: () => Promise.reject(new Error('no provider')) }
+  if (sms === undefined) return [{ name: 'none', sender: '', send: () => Promise.reject(new Error('no provider')) }]
+  if (sms.provider === 'console')
+    return [new ConsoleSms({ environment, ...(printCode === undefined ? {} : { print: printCode }) })]
+  const guarded = async (gateway: Gateway): Promise<SmsProvider> => {
+    const provider = await gatewayOf(gateway)
+    watch.circuit(provider.name, 'closed')
+    return new Breaker(provider, { onChanged: (state) => watch.circuit(provider.name, state) })
+  }
+  return [await guarded(sms), ...(await Promise.all(sms.fallbacks.map(guarded)))]
+}
+
+type Gateway = Extract<Config['sms'], { readonly fallbacks: unknown }>['fallbacks'][number]
+
+/** The vendor's SDK takes 17 MiB, so it is loaded only where it is used. */
+async function gatewayOf(sms: Gateway): Promise<SmsProvider> {
+  const common = { timeoutMs: sms.timeout, allowPlainHttp: sms.allow_plain_http }
+  if (sms.provider === 'webhook')
+    return new WebhookSms({ url: sms.url, secret: sms.secret.reveal(), sender: sms.sender, ...common })
+  const account = { apiKey: sms.api_key, apiSecret: sms.api_secret.reveal(), baseUrl: sms.api_url, ...common }
+  if (sms.provider === 'vonage-sms') {
+    const { VonageSms } = await import('./sms/vonage-sms.ts')
+    return new VonageSms({ from: sms.from, ...account })
+  }
+  const { VonageVerify } = await import('./sms/vonage-verify.ts')
+  return new VonageVerify({ brand: sms.brand, locale: sms.locale, voice: sms.voice, ...account })
 }

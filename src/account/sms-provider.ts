@@ -10,10 +10,19 @@ export interface SmsMessage {
 }
 
 /**
- * `refused`: this number or message is not taken; `unauthorized`: our credentials are not; `throttled`: come back later;
- * `unavailable`: no connection or a server error; `bad-answer`: something that is no gateway answered; `timeout`.
+ * `refused`: this number or message is not taken; `unauthorized`: our credentials are not; `unpaid`: our account there has no
+ * credit; `throttled`: come back later; `unavailable`: no connection or a server error; `bad-answer`: something that is no gateway
+ * answered; `timeout`; `paused`: not asked at all, since it failed too often just before.
  */
-export type SmsFault = 'refused' | 'unauthorized' | 'throttled' | 'unavailable' | 'bad-answer' | 'timeout'
+export type SmsFault =
+  | 'refused'
+  | 'unauthorized'
+  | 'unpaid'
+  | 'throttled'
+  | 'unavailable'
+  | 'bad-answer'
+  | 'timeout'
+  | 'paused'
 
 /** A provider did not take a message. Neither the error nor its cause holds the number, the code or a credential. */
 export class SmsError extends Error {
@@ -25,12 +34,30 @@ export class SmsError extends Error {
   }
 }
 
+/** By what a provider knows a code that it made itself. Tells nothing about number or code. */
+export type SmsTicket = string
+
+/** The codes of a provider that makes and checks them itself. All throw SmsError. */
+export interface ProviderCodes {
+  /** `gone`: the provider knows no such open request any more. */
+  check(ticket: SmsTicket, code: string, signal: AbortSignal): Promise<'right' | 'wrong' | 'gone'>
+  /** Ends the request: its code is worth nothing from then on, and no further message or call is made. */
+  cancel(ticket: SmsTicket, signal: AbortSignal): Promise<void>
+  /** Brings the same code the next way, such as by a call; `refused` when there is none left. Absent: there never is one. */
+  next?(ticket: SmsTicket, signal: AbortSignal): Promise<void>
+}
+
 /** Somebody who brings codes to telephones. */
 export interface SmsProvider {
-  /** A closed set, for logs and metrics. */
+  /** A closed set, for logs and metrics; kept with a ticket, so that another process finds the provider. */
   readonly name: string
   /** Shown to the user as whom the message comes from; never empty. */
   readonly sender: string
-  /** Settles when the provider has taken the message, not when it has arrived. @throws SmsError */
-  send(message: SmsMessage, signal: AbortSignal): Promise<void>
+  /** Only of a provider that makes the codes itself. */
+  readonly codes?: ProviderCodes
+  /**
+   * Settles when the provider has taken the message, not when it has arrived. A ticket says that it brings a code of its own in
+   * place of the message's. @throws SmsError
+   */
+  send(message: SmsMessage, signal: AbortSignal): Promise<SmsTicket | undefined>
 }

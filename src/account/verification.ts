@@ -1,14 +1,14 @@
 import { createHmac, randomInt, timingSafeEqual } from 'node:crypto'
 import { type BareJid, domainOf } from '../xmpp/jid.ts'
 import type { PhoneNumber } from './phone-number.ts'
-import { SmsError, type SmsFault, type SmsMessage, type SmsProvider } from './sms-provider.ts'
+import { SmsError, type SmsFault, type SmsMessage, type SmsProvider, type SmsTicket } from './sms-provider.ts'
 import type { Account } from './store.ts'
 import type { Throttle } from './throttle.ts'
-import type { NewAccount, NewRequest, VerificationStore } from './verification-store.ts'
+import type { HeldCode, NewAccount, NewRequest, VerificationStore } from './verification-store.ts'
 
 /**
- * `throttled`: a budget is used up; `taken`: the number has an account; `unable`: no provider took the message; `wrong-code`:
- * also when nothing was asked for; `expired`; `locked`: too many wrong codes.
+ * `throttled`: a budget is used up; `taken`: the number has an account; `unable`: no provider took the message, or the one that holds
+ * the code cannot be asked; `wrong-code`: also when nothing was asked for; `expired`; `locked`: too many wrong codes.
  */
 export type VerificationFault = 'throttled' | 'taken' | 'unable' | 'wrong-code' | 'expired' | 'locked'
 
@@ -24,10 +24,11 @@ export class VerificationError extends Error {
   }
 }
 
-/** What became of one message at one provider, for log and metrics. */
+/** What became of one message, or of one check of a code, at one provider, for log and metrics. */
 export interface SmsReport {
   readonly provider: string
-  readonly outcome: 'sent' | SmsFault
+  readonly step: 'send' | 'check'
+  readonly outcome: 'sent' | 'right' | 'wrong' | 'gone' | SmsFault
   /** Never holds a number or a code. */
   readonly cause: unknown
 }
@@ -52,9 +53,8 @@ const DEFAULTS: VerificationLimits = {
 export interface VerificationOptions {
   readonly store: VerificationStore
   readonly throttle: Throttle
-  readonly provider: SmsProvider
-  /** Tried when the other one fails, and when the user asks for another way. */
-  readonly fallback?: SmsProvider
+  /** The first that takes a message brings it. The user may ask for another way: then the first one is the last. */
+  readonly providers: readonly [SmsProvider, ...SmsProvider[]]
   /** 32 bytes of the root secret, of their own. */
   readonly key: Uint8Array
   readonly limits?: Partial<VerificationLimits>
@@ -81,8 +81,7 @@ export interface Proof {
 export class Verification {
   readonly #store: VerificationStore
   readonly #throttle: Throttle
-  readonly #provider: SmsProvider
-  readonly #fallback: SmsProvider | undefined
+  readonly #providers: readonly [SmsProvider, ...SmsProvider[]]
   readonly #key: Uint8Array
   readonly #limits: VerificationLimits
   readonly #report: (report: SmsReport) => void
@@ -93,8 +92,7 @@ export class Verification {
   constructor(options: VerificationOptions) {
     this.#store = options.store
     this.#throttle = options.throttle
-    this.#provider = options.provider
-    this.#fallback = options.fallback
+    this.#providers = options.providers
     this.#key = options.key
     this.#limits = { ...DEFAULTS, ...options.limits }
     this.#report = options.report ?? (() => undefined)
@@ -103,7 +101,7 @@ export class Verification {
 
   /** There is a second way to send codes. */
   get canFallback(): boolean {
-    return this.#fallback !== undefined
+    return this.#providers.length > 1 || this.#providers[0].codes?.next !== undefined
   }
 
   /**
@@ -125,26 +123,28 @@ export class Verification {
     if (outcome.outcome === 'refused') throw new VerificationError('throttled', outcome.until)
     if (outcome.outcome === 'taken') throw new VerificationError('taken')
 
-    const first = call.fallback && this.#fallback !== undefined ? this.#fallback : this.#provider
-    const second = first === this.#provider ? this.#fallback : this.#provider
+    const [first, ...others] = this.#providers
+    const order: readonly [SmsProvider, ...SmsProvider[]] =
+      call.fallback && others[0] !== undefined ? [others[0], ...others.slice(1), first] : this.#providers
     const message = {
       to: call.phone.e164,
       code,
       text: `${code} is your code for ${domainOf(call.jid)}.`,
       expiresInSeconds: Math.floor(this.#limits.expiryMs / 1000),
     }
-    const delivery = this.#deliver(request, message, second === undefined ? [first] : [first, second])
+    const delivery = this.#deliver(request, message, order, { held: outcome.former, fallback: call.fallback })
     this.#deliveries.add(delivery)
     void delivery.finally(() => this.#deliveries.delete(delivery))
     const answer = await within(this.#limits.answerMs, delivery)
     if (answer === 'failed') throw new VerificationError('unable')
-    const canFallback = this.#fallback !== undefined && first === this.#provider
-    return { sender: (answer ?? first).sender, sent: answer !== undefined, canFallback }
+    const canFallback = this.canFallback && !call.fallback
+    return { sender: (answer ?? order[0]).sender, sent: answer !== undefined, canFallback }
   }
 
   /**
-   * Takes one try of the address's request, then compares in constant time.
-   * @throws VerificationError throttled, wrong-code, expired, locked
+   * Takes one try of the address's request, then compares in constant time, or asks the provider that holds the code, for `answerMs`
+   * at most. A try is spent whatever the provider answers.
+   * @throws VerificationError throttled, wrong-code, expired, locked, unable
    */
   async check(call: { readonly jid: BareJid; readonly code: string; readonly ip: string }): Promise<Proof> {
     const subject = this.#subject(call.jid)
@@ -152,12 +152,18 @@ export class Verification {
     const found = await this.#store.attempt(subject, this.#throttle.try(call.ip), maxTries, this.#now())
     if (found.outcome === 'refused') throw new VerificationError('throttled', found.until)
     if (!('codeHash' in found)) throw new VerificationError(found.outcome === 'none' ? 'wrong-code' : found.outcome)
-    const { codeHash, expiresAt, outcome } = found
-    if (!timingSafeEqual(codeHash, this.#codeHash(subject, typed(call.code)))) {
-      await this.#store.lock(subject, codeHash, maxTries)
-      throw new VerificationError('wrong-code')
-    }
-    return { request: { subject, codeHash, expiresAt }, used: outcome === 'confirmed' }
+    const { codeHash, expiresAt, outcome, held } = found
+    const given = this.#codeHash(subject, typed(call.code))
+    const request = { subject, codeHash: given, expiresAt }
+    if (held !== undefined) {
+      const answer = await this.#ask(held, typed(call.code))
+      if (answer === 'gone') throw new VerificationError('expired')
+      // What the provider said is kept, since it says so once: the same code may come again.
+      if (answer === 'right' && (await this.#store.learn({ subject, codeHash, expiresAt }, given)))
+        return { request, used: false }
+    } else if (timingSafeEqual(codeHash, given)) return { request, used: outcome === 'confirmed' }
+    await this.#store.lock(subject, codeHash, maxTries)
+    throw new VerificationError('wrong-code')
   }
 
   /** Spends the proof on an account, both in one transaction; undefined when the name is taken. @throws VerificationError expired */
@@ -193,41 +199,103 @@ export class Verification {
     request: NewRequest,
     message: SmsMessage,
     providers: readonly SmsProvider[],
+    former: { readonly held: HeldCode | undefined; readonly fallback: boolean },
   ): Promise<SmsProvider | 'failed'> {
+    const { held, fallback } = former
+    if (held !== undefined) {
+      const holder = this.#holder(held)
+      const next = fallback ? holder?.codes?.next : undefined
+      if (holder !== undefined && next !== undefined) {
+        const spoken = await this.#tell(holder, 'send', (signal) =>
+          next(held.ticket, signal).then(() => 'sent' as const),
+        )
+        if (spoken !== undefined) return (await this.#keep(request, held)) ? holder : 'failed'
+      }
+      // Providers refuse a second request for a number while the first one is open.
+      await this.#cancel(held)
+    }
     for (const provider of providers) {
-      if (!(await this.#send(provider, message))) continue
-      await this.#settle(request, 'sent')
+      const sending: { ticket?: SmsTicket | undefined } = {}
+      const sent = await this.#tell(provider, 'send', async (signal) => {
+        sending.ticket = await provider.send(message, signal)
+        return 'sent' as const
+      })
+      if (sent === undefined) continue
+      if (sending.ticket === undefined) await this.#settle(request, 'sent')
+      else if (!(await this.#keep(request, { provider: provider.name, ticket: sending.ticket }))) return 'failed'
       return provider
     }
     await this.#settle(request, 'expired')
     return 'failed'
   }
 
-  async #send(provider: SmsProvider, message: SmsMessage): Promise<boolean> {
-    const limit = new AbortController()
-    const timer = setTimeout(() => limit.abort(), this.#limits.sendMs)
-    const signal = AbortSignal.any([limit.signal, this.#stop.signal])
+  /** Asks the provider that holds a code. @throws VerificationError unable */
+  async #ask(held: HeldCode, code: string): Promise<'right' | 'wrong' | 'gone'> {
+    const codes = this.#holder(held)?.codes
+    // The config names the provider no more.
+    if (codes === undefined) return 'gone'
+    const ask = (signal: AbortSignal) => codes.check(held.ticket, code, signal)
+    const answer = await this.#tell({ name: held.provider }, 'check', ask, this.#limits.answerMs)
+    if (answer === undefined) throw new VerificationError('unable')
+    return answer
+  }
+
+  /** Does one thing at a provider and reports it; undefined when it failed. */
+  async #tell<T extends SmsReport['outcome']>(
+    provider: { readonly name: string },
+    step: SmsReport['step'],
+    work: (signal: AbortSignal) => Promise<T>,
+    ms = this.#limits.sendMs,
+  ): Promise<T | undefined> {
     try {
-      await Promise.race([provider.send(message, signal), aborted(signal)])
-      this.#report({ provider: provider.name, outcome: 'sent', cause: undefined })
-      return true
+      const outcome = await this.#limited(ms, work)
+      this.#report({ provider: provider.name, step, outcome, cause: undefined })
+      return outcome
     } catch (error) {
       // A provider's own mistake counts as its failure, but its text may hold anything: it is not passed on.
-      const fault = error instanceof SmsError ? error.fault : 'unavailable'
-      this.#report({ provider: provider.name, outcome: fault, cause: error instanceof SmsError ? error : undefined })
-      return false
+      const known = error instanceof SmsError ? error : undefined
+      this.#report({ provider: provider.name, step, outcome: known?.fault ?? 'unavailable', cause: known })
+      return undefined
+    }
+  }
+
+  async #limited<T>(ms: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const limit = new AbortController()
+    const timer = setTimeout(() => limit.abort(), ms)
+    const signal = AbortSignal.any([limit.signal, this.#stop.signal])
+    try {
+      return await Promise.race([work(signal), aborted(signal)])
     } finally {
       clearTimeout(timer)
     }
   }
 
-  /** The code may be tried whatever this says, so a database that cannot be asked here spoils nothing. */
-  async #settle(request: NewRequest, state: 'sent' | 'expired'): Promise<void> {
+  /** A code that only the provider knows is worth nothing unless its ticket is kept. */
+  async #keep(request: NewRequest, held: HeldCode): Promise<boolean> {
+    if (await this.#settle(request, 'sent', held)) return true
+    await this.#cancel(held)
+    return false
+  }
+
+  /** Whether it was noted. Our own code may be tried whatever this says, so a database that cannot be asked here spoils nothing. */
+  async #settle(request: NewRequest, state: 'sent' | 'expired', held?: HeldCode): Promise<boolean> {
     try {
-      await this.#store.settle(request, state)
+      return await this.#store.settle(request, state, held)
     } catch {
       // The request keeps its state, `requested`, and expires by itself.
+      return false
     }
+  }
+
+  /** A request that cannot be cancelled ends by itself. */
+  async #cancel(held: HeldCode): Promise<void> {
+    const codes = this.#holder(held)?.codes
+    if (codes === undefined) return
+    await this.#limited(this.#limits.answerMs, (signal) => codes.cancel(held.ticket, signal)).catch(() => undefined)
+  }
+
+  #holder({ provider }: HeldCode): SmsProvider | undefined {
+    return this.#providers.find(({ name }) => name === provider)
   }
 
   #subject(jid: BareJid): Buffer {

@@ -71,23 +71,31 @@ async function checkDomain(resolver: Resolver, domain: string, config: Config): 
   )
 }
 
-/** The SMS gateway's address; nothing is sent. */
+/** The addresses of the SMS gateways; nothing is sent. */
 export async function checkGateway(config: Config): Promise<Finding[]> {
   const { sms } = config
-  if (sms?.provider === 'console') return [ok('sms: codes are printed by the server')]
-  if (sms?.provider !== 'webhook') return []
-  const { protocol, hostname } = new URL(sms.url)
+  if (sms === undefined) return []
+  if (sms.provider === 'console') return [ok('sms: codes are printed by the server')]
+  return await Promise.all([
+    checkOne(sms, 'sms'),
+    ...sms.fallbacks.map((fallback, i) => checkOne(fallback, `sms.fallbacks.${i}`)),
+  ])
+}
+
+type Gateway = Extract<Config['sms'], { readonly fallbacks: unknown }>['fallbacks'][number]
+
+async function checkOne(sms: Gateway, at: string): Promise<Finding> {
+  const key = sms.provider === 'webhook' ? `${at}.url` : `${at}.api_url`
+  const { protocol, hostname } = new URL(sms.provider === 'webhook' ? sms.url : sms.api_url)
   const host = hostname.replace(/^\[|\]$/g, '')
   const isHere = host === 'localhost' || host === '::1' || host.startsWith('127.')
   if (protocol === 'http:' && !isHere && !sms.allow_plain_http) {
-    return [fault(`sms.url: numbers and codes must not travel in clear; expected https, or allow_plain_http: true`)]
+    return fault(`${key}: numbers and codes must not travel in clear; expected https, or allow_plain_http: true`)
   }
-  if (isHere || isIP(host) !== 0) return [ok(`sms: codes are handed to ${host}`)]
+  if (isHere || isIP(host) !== 0) return ok(`${at}: codes are handed to ${host}`)
   const resolver = new Resolver({ timeout: 2_000, tries: 2 })
   const found = await Promise.allSettled([resolver.resolve4(host), resolver.resolve6(host)])
-  return [
-    found.some((answer) => answer.status === 'fulfilled')
-      ? ok(`sms: codes are handed to ${host}`)
-      : warning(`sms.url: ${host} has no address in the DNS`),
-  ]
+  return found.some((answer) => answer.status === 'fulfilled')
+    ? ok(`${at}: codes are handed to ${host}`)
+    : warning(`${key}: ${host} has no address in the DNS`)
 }

@@ -6,12 +6,14 @@ import { Secret } from './units.ts'
 
 type Section = Record<string, unknown>
 
-/** Secrets that may stand in a file of their own, named by the same key with `_file`. */
+/** Secrets that may stand in a file of their own, named by the same key with `_file`; `*`: each of a list. */
 const SECRETS: readonly Path[] = [
   ['database', 'url'],
   ['redis', 'url'],
   ['sms', 'secret'],
   ['sms', 'api_secret'],
+  ['sms', 'fallbacks', '*', 'secret'],
+  ['sms', 'fallbacks', '*', 'api_secret'],
 ]
 
 /**
@@ -45,7 +47,7 @@ export function loadConfig(
   const schema = configSchema(features)
   const overlays = overlaysOf(env, new Set(Object.keys(schema.in.shape)))
   const early = overlays.flatMap((overlay) => put(raw, overlay.path, overlay.value, overlay.source))
-  early.push(...SECRETS.flatMap((path) => readSecret(raw, path)))
+  early.push(...SECRETS.flatMap((path) => readSecrets(raw, path, [])))
 
   let result = schema.safeParse(raw)
   if (!result.success && useTexts(raw, overlays, faultsOf(result.error.issues))) result = schema.safeParse(raw)
@@ -133,12 +135,16 @@ function useTexts(raw: Section, overlays: readonly Overlay[], faults: readonly F
 
 const isSame = (a: Path, b: Path): boolean => a.length === b.length && a.every((key, i) => key === b[i])
 
-function readSecret(raw: Section, path: Path): Fault[] {
-  const [sectionName, key] = path as [string, string]
-  const section = raw[sectionName]
-  const file = isSection(section) ? section[`${key}_file`] : undefined
-  if (!isSection(section) || typeof file !== 'string') return []
-  const at = [sectionName, `${key}_file`]
+/** `at`: where `value` is. */
+function readSecrets(value: unknown, [key = '', ...rest]: Path, at: Path): Fault[] {
+  if (rest.length === 0) return isSection(value) ? readSecret(value, String(key), at) : []
+  if (key === '*') return Array.isArray(value) ? value.flatMap((item, i) => readSecrets(item, rest, [...at, i])) : []
+  return isSection(value) ? readSecrets(value[key], rest, [...at, key]) : []
+}
+function readSecret(section: Section, key: string, within: Path): Fault[] {
+  const file = section[`${key}_file`]
+  if (typeof file !== 'string') return []
+  const at = [...within, `${key}_file`]
   if (section[key] !== undefined) return [{ path: at, message: `expected ${key} or ${key}_file, not both` }]
   try {
     section[key] = readFileSync(file, 'utf8').trim()

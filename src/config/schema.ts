@@ -79,35 +79,59 @@ const account = z
   })
   .prefault({})
 
+const webhook = z.strictObject({
+  provider: z.literal('webhook'),
+  url: url(/^https?$/, 'an https address').describe('The gateway codes are handed to; see docs/registration.md.'),
+  sender: text().describe('As whom the message comes, shown to the user.'),
+  secret: secret()
+    .refine((value) => Buffer.byteLength(value.reveal()) >= 16, 'expected at least 16 bytes')
+    .describe('Signs what is sent.'),
+  secret_file: path().optional(),
+  timeout: duration().prefault('30s'),
+  allow_plain_http: z.boolean('expected true or false').default(false).describe('Lets http go to another machine.'),
+})
+const vonage = z.strictObject({
+  api_key: text(),
+  api_secret: secret().refine((value) => value.reveal() !== '', 'expected a text that is not empty'),
+  api_secret_file: path().optional(),
+  timeout: duration().prefault('10s'),
+  allow_plain_http: z.boolean('expected true or false').default(false).describe('Lets http go to another machine.'),
+})
+const vonageVerify = vonage.extend({
+  provider: z.literal('vonage-verify'),
+  brand: text().max(16, 'expected at most 16 characters').describe('Named in the message, and shown to the user.'),
+  locale: z
+    .string()
+    .regex(/^[a-z]{2}-[a-z]{2}$/, 'expected a language such as en-us')
+    .default('en-us')
+    .describe('Language of message and call.'),
+  voice: z.boolean('expected true or false').default(true).describe('A call follows when the message was of no use.'),
+  api_url: url(/^https?$/, 'an https address').default('https://api.nexmo.com'),
+})
+const vonageSms = vonage.extend({
+  provider: z.literal('vonage-sms'),
+  from: z
+    .string()
+    .regex(/^(?:\d{1,15}|[A-Za-z0-9 ]{1,11})$/, 'expected a number of digits, or up to 11 letters and digits')
+    .describe('As whom the message comes, shown to the user.'),
+  api_url: url(/^https?$/, 'an https address').default('https://rest.nexmo.com'),
+})
+const gateway = z.discriminatedUnion(
+  'provider',
+  [webhook, vonageVerify, vonageSms],
+  'expected provider: webhook, vonage-verify or vonage-sms',
+)
+const fallbacks = z
+  .array(gateway)
+  .default([])
+  .describe('Asked in this order when the provider does not take a message, and when the user asks for another way.')
 const sms = z.discriminatedUnion(
   'provider',
   [
     z.strictObject({ provider: z.literal('console') }),
-    z.strictObject({
-      provider: z.literal('webhook'),
-      url: url(/^https?$/, 'an https address').describe('The gateway codes are handed to; see docs/configuration.md.'),
-      sender: text().describe('As whom the message comes, shown to the user.'),
-      secret: secret()
-        .refine((value) => Buffer.byteLength(value.reveal()) >= 16, 'expected at least 16 bytes')
-        .describe('Signs what is sent.'),
-      secret_file: path().optional(),
-      timeout: duration().prefault('30s'),
-      allow_plain_http: z.boolean('expected true or false').default(false).describe('Lets http go to another machine.'),
-    }),
-    z.strictObject({
-      provider: z.literal('vonage-verify'),
-      brand: text(),
-      api_key: text(),
-      api_secret: secret(),
-      api_secret_file: path().optional(),
-    }),
-    z.strictObject({
-      provider: z.literal('vonage-sms'),
-      from: text(),
-      api_key: text(),
-      api_secret: secret(),
-      api_secret_file: path().optional(),
-    }),
+    webhook.extend({ fallbacks }),
+    vonageVerify.extend({ fallbacks }),
+    vonageSms.extend({ fallbacks }),
   ],
   'expected provider: console, webhook, vonage-verify or vonage-sms',
 )
@@ -215,7 +239,18 @@ export function configSchema(features: readonly FeatureSection[]) {
     )
     .refine(
       (c) => c?.environment !== 'production' || c.sms?.provider !== 'console',
-      rule(['sms', 'provider'], 'console prints codes on the log: in production expected webhook or vonage-verify'),
+      rule(
+        ['sms', 'provider'],
+        'console prints codes on the log: in production expected webhook, vonage-verify or vonage-sms',
+      ),
+    )
+    .refine(
+      (c) => {
+        if (c?.sms === undefined || !('fallbacks' in c.sms) || !Array.isArray(c.sms.fallbacks)) return true
+        const names = [c.sms.provider, ...c.sms.fallbacks.map((f) => f?.provider)]
+        return new Set(names).size === names.length
+      },
+      rule(['sms', 'fallbacks'], 'expected each provider once'),
     )
     .transform(({ domain: one, domains: many, ...rest }) => {
       const [first, ...others] = new Set(many ?? (one === undefined ? [] : [one]))
@@ -236,7 +271,7 @@ type Frozen<T> = unknown extends T
 
 /** Sections that say something to a part that does not exist yet, in the words of the file. */
 export function unbuiltSections(config: Config): string[] {
-  const { s2s, redis, workers, http, keys, sms, account } = config
+  const { s2s, redis, workers, http, keys, account } = config
   const found: (string | false)[] = [
     s2s !== undefined && 's2s',
     redis !== undefined && 'redis',
@@ -244,7 +279,6 @@ export function unbuiltSections(config: Config): string[] {
     http.public !== undefined && 'http.public',
     http.admin !== undefined && 'http.admin',
     keys.server_key_file !== undefined && 'keys.server_key_file',
-    sms?.provider.startsWith('vonage') === true && `sms.provider ${sms.provider}`,
     account.registration.includes('invite') && 'account.registration invite',
     account.inactive_after !== undefined && 'account.inactive_after',
   ]

@@ -22,7 +22,7 @@ export class ConsoleSms implements SmsProvider {
   }
 
   /** Names the number by its last two digits: enough to tell two tries apart, too little to know whose they are. */
-  async send(message: SmsMessage, signal: AbortSignal): Promise<void> {
+  async send(message: SmsMessage, signal: AbortSignal): Promise<undefined> {
     if (signal.aborted) throw new SmsError('timeout')
     this.#print(`SMS to the number ending in ${message.to.slice(-2)}: the code is ${message.code}`)
   }

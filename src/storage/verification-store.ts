@@ -1,5 +1,12 @@
 import type { Account } from '../account/store.ts'
-import type { NewAccount, NewRequest, Refusal, Spending, VerificationStore } from '../account/verification-store.ts'
+import type {
+  HeldCode,
+  NewAccount,
+  NewRequest,
+  Refusal,
+  Spending,
+  VerificationStore,
+} from '../account/verification-store.ts'
 import type { BareJid } from '../xmpp/jid.ts'
 import { SqlAccountStore } from './account-store.ts'
 import type { Database, Sql, Transaction } from './sql.ts'
@@ -16,12 +23,22 @@ const BUDGET_END = 'select ends_at from budget where kind = $1 and key = $2 and 
 const REQUEST = `
   insert into verification (subject, state, code_hash, tries, expires_at) values ($1, 'requested', $2, 0, $3)
   on conflict (subject) do update set
-    state = excluded.state, code_hash = excluded.code_hash, tries = excluded.tries, expires_at = excluded.expires_at`
-const SETTLE = `update verification set state = $3 where subject = $1 and code_hash = $2 and state = 'requested'`
+    state = excluded.state, code_hash = excluded.code_hash, tries = excluded.tries, expires_at = excluded.expires_at,
+    provider = null, ticket = null`
+const FORMER = `
+  select provider, ticket from verification where subject = $1 and expires_at > $2 and state in ('requested', 'sent')`
+const LEARN = `
+  update verification set code_hash = $3, provider = null, ticket = null
+  where subject = $1 and code_hash = $2 and state in ('requested', 'sent')
+  returning state`
+const SETTLE = `
+  update verification set state = $3, provider = $4, ticket = $5
+  where subject = $1 and code_hash = $2 and state = 'requested'
+  returning state`
 const TRY = `
   update verification set tries = tries + 1
   where subject = $1 and expires_at > $2 and tries < $3 and state in ('requested', 'sent', 'confirmed')
-  returning state, code_hash, expires_at`
+  returning state, code_hash, expires_at, provider, ticket`
 const STATE = 'select state, tries, expires_at from verification where subject = $1'
 const END = `update verification set state = $2 where subject = $1 and state in ('requested', 'sent')`
 const LOCK = `
@@ -52,13 +69,20 @@ export class SqlVerificationStore implements VerificationStore {
   request(request: NewRequest, account: BareJid, spendings: readonly Spending[], now: number) {
     return this.#spending(spendings, now, async (sql) => {
       if ((await accountsIn(sql, now).find(account)) !== undefined) return { outcome: 'taken' } as const
+      const [former] = await sql.query<HeldRow>(FORMER, [request.subject, now])
       await sql.query(REQUEST, [request.subject, request.codeHash, request.expiresAt])
-      return { outcome: 'requested' } as const
+      return { outcome: 'requested', former: former && heldOf(former) } as const
     })
   }
 
-  async settle(request: NewRequest, state: 'sent' | 'expired'): Promise<void> {
-    await this.#db.query(SETTLE, [request.subject, request.codeHash, state])
+  async settle(request: NewRequest, state: 'sent' | 'expired', held?: HeldCode): Promise<boolean> {
+    const { subject, codeHash } = request
+    const rows = await this.#db.query(SETTLE, [subject, codeHash, state, held?.provider ?? null, held?.ticket ?? null])
+    return rows.length > 0
+  }
+
+  async learn(request: NewRequest, codeHash: Uint8Array): Promise<boolean> {
+    return (await this.#db.query(LEARN, [request.subject, request.codeHash, codeHash])).length > 0
   }
 
   attempt(subject: Uint8Array, spendings: readonly Spending[], maxTries: number, now: number) {
@@ -66,7 +90,7 @@ export class SqlVerificationStore implements VerificationStore {
       const [row] = await sql.query<OpenRow>(TRY, [subject, now, maxTries])
       if (row === undefined) return { outcome: await closedState(sql, subject, maxTries, now) } as const
       const outcome = row.state === 'confirmed' ? 'confirmed' : 'open'
-      return { outcome, codeHash: row.code_hash, expiresAt: row.expires_at } as const
+      return { outcome, codeHash: row.code_hash, expiresAt: row.expires_at, held: heldOf(row) } as const
     })
   }
 
@@ -133,10 +157,18 @@ function accountsIn(sql: Transaction, now: number): SqlAccountStore {
   return new SqlAccountStore(database, () => now)
 }
 
-interface OpenRow {
+interface HeldRow {
+  readonly provider: string | null
+  readonly ticket: string | null
+}
+interface OpenRow extends HeldRow {
   readonly state: string
   readonly code_hash: Uint8Array
   readonly expires_at: number
+}
+
+function heldOf({ provider, ticket }: HeldRow): HeldCode | undefined {
+  return provider === null || ticket === null ? undefined : { provider, ticket }
 }
 
 /** Why no try was to be had; notes it where time or tries ran out unseen. */

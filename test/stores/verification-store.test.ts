@@ -23,7 +23,7 @@ const account = { jid: ALICE, isNumber: true, fingerprint: 'A'.repeat(40), secre
 
 withStores('a request is sent, tried, confirmed, and makes the account', async ({ database, accounts }) => {
   const store = new SqlVerificationStore(database)
-  assert.deepEqual(await store.request(request('1'), ALICE, [], NOW), { outcome: 'requested' })
+  assert.deepEqual(await store.request(request('1'), ALICE, [], NOW), { outcome: 'requested', former: undefined })
   await store.settle(request('1'), 'sent')
   const open = await store.attempt(SUBJECT, [], 5, NOW)
   assert.ok(open.outcome === 'open')
@@ -136,4 +136,37 @@ withStores('what is over is removed, and nothing else', async ({ database }) => 
   assert.equal(await store.purge(NOW + 600_000), 1)
   assert.equal(await store.purge(NOW + HOUR), 1)
   assert.equal((await store.spend([budget('day', 1, 'key', 24 * HOUR)], NOW + HOUR)).outcome, 'refused')
+})
+
+withStores('a code that a provider holds is kept with its ticket until it is learnt', async ({ database }) => {
+  const store = new SqlVerificationStore(database)
+  const held = { provider: 'vonage-verify', ticket: 't1' }
+  await store.request(request('1'), ALICE, [], NOW)
+  assert.equal(await store.settle(request('1'), 'sent', held), true)
+  assert.equal(await store.settle(request('1'), 'sent', { ...held, ticket: 't2' }), false)
+  const open = await store.attempt(SUBJECT, [], 5, NOW)
+  assert.deepEqual(open.outcome === 'open' && open.held, held)
+  assert.equal(await store.learn(request('2'), bytes('3'.padEnd(32))), false)
+  assert.equal(await store.learn(request('1'), request('2').codeHash), true)
+  assert.equal(await store.learn(request('1'), request('2').codeHash), false)
+  const learnt = await store.attempt(SUBJECT, [], 5, NOW)
+  assert.ok(learnt.outcome === 'open')
+  assert.equal(learnt.held, undefined)
+  assert.deepEqual(Buffer.from(learnt.codeHash), Buffer.from(request('2').codeHash))
+  assert.equal(await store.confirm(request('1'), account, NOW), 'gone')
+  assert.ok(typeof (await store.confirm(request('2'), account, NOW)) === 'object')
+})
+
+withStores('a new request is told what the former one had at a provider, while that was open', async ({ database }) => {
+  const store = new SqlVerificationStore(database)
+  const held = { provider: 'vonage-verify', ticket: 't1' }
+  await store.request(request('1'), ALICE, [], NOW)
+  await store.settle(request('1'), 'sent', held)
+  assert.deepEqual(await store.request(request('2'), ALICE, [], NOW), { outcome: 'requested', former: held })
+  const open = await store.attempt(SUBJECT, [], 5, NOW)
+  assert.deepEqual(open.outcome === 'open' && open.held, undefined)
+  assert.equal(await store.settle(request('1'), 'sent', held), false)
+  await store.settle(request('2'), 'sent', held)
+  const late = { ...request('3'), expiresAt: NOW + 1_200_000 }
+  assert.deepEqual(await store.request(late, ALICE, [], NOW + 600_000), { outcome: 'requested', former: undefined })
 })

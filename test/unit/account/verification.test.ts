@@ -203,7 +203,7 @@ test('what is over is removed', async (t) => {
 })
 
 describe('a provider', () => {
-  const never = () => new Promise<void>(() => undefined)
+  const never = () => new Promise<undefined>(() => undefined)
   /** Lets the asker's patience pass, once the message is with the provider. */
   async function pass(t: TestContext, sms: FakeSms, act: FakeSms['act'], ms: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>()
@@ -220,11 +220,11 @@ describe('a provider', () => {
   test('that is slow does not keep the asker', async (t) => {
     const w = await world(t)
     t.mock.timers.enable({ apis: ['setTimeout'] })
-    const { promise: taken, resolve: take } = Promise.withResolvers<void>()
+    const { promise: taken, resolve: take } = Promise.withResolvers<undefined>()
     void pass(t, w.sms, () => taken, 8_000)
     assert.deepEqual(await request(w), { sender: 'Sender fake', sent: false, canFallback: false })
     assert.deepEqual(await rows(w), [{ state: 'requested', tries: 0 }])
-    take()
+    take(undefined)
     await w.verification.idle()
     assert.deepEqual(await rows(w), [{ state: 'sent', tries: 0 }])
     assert.ok(await redeem(w, w.sms.code))
@@ -275,7 +275,7 @@ describe('a provider', () => {
       throw new Error(`cannot reach ${message.to}`)
     }
     await refuses(request(w), 'unable')
-    assert.deepEqual(w.reports, [{ provider: 'fake', outcome: 'unavailable', cause: undefined }])
+    assert.deepEqual(w.reports, [{ provider: 'fake', step: 'send', outcome: 'unavailable', cause: undefined }])
   })
   test('still at work is given up at the stop', async (t) => {
     const w = await world(t, { limits: { answerMs: 0 } })
@@ -289,7 +289,7 @@ describe('a provider', () => {
   })
   test('that ends late does not touch the code that came after', async (t) => {
     const w = await world(t, { limits: { answerMs: 0 } })
-    const { promise: first, reject } = Promise.withResolvers<void>()
+    const { promise: first, reject } = Promise.withResolvers<undefined>()
     w.sms.act = () => first
     await request(w)
     w.sms.act = async () => undefined

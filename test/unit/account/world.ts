@@ -8,7 +8,7 @@ import {
   type RegistrationMode,
   type ShownKey,
 } from '../../../src/account/registration.ts'
-import type { SmsMessage, SmsProvider } from '../../../src/account/sms-provider.ts'
+import type { ProviderCodes, SmsMessage, SmsProvider, SmsTicket } from '../../../src/account/sms-provider.ts'
 import type { Account } from '../../../src/account/store.ts'
 import { Throttle, type ThrottleLimits } from '../../../src/account/throttle.ts'
 import { type SmsReport, Verification, type VerificationLimits } from '../../../src/account/verification.ts'
@@ -27,14 +27,16 @@ export class FakeSms implements SmsProvider {
   readonly name: string
   readonly sender: string
   readonly messages: SmsMessage[] = []
-  act: (message: SmsMessage, signal: AbortSignal) => Promise<void> = async () => undefined
+  /** Set where it makes its own codes; then `act` gives the tickets. */
+  codes?: ProviderCodes
+  act: (message: SmsMessage, signal: AbortSignal) => Promise<SmsTicket | undefined> = async () => undefined
   constructor(name = 'fake') {
     this.name = name
     this.sender = `Sender ${name}`
   }
-  async send(message: SmsMessage, signal: AbortSignal): Promise<void> {
+  async send(message: SmsMessage, signal: AbortSignal): Promise<SmsTicket | undefined> {
     this.messages.push(message)
-    await this.act(message, signal)
+    return await this.act(message, signal)
   }
   /** The code sent last. */
   get code(): string {
@@ -109,8 +111,7 @@ export async function worldOn(stores: Stores, t: TestContext, options: WorldOpti
   const verification = new Verification({
     store,
     throttle: new Throttle(Buffer.alloc(32, 1), options.throttle),
-    provider: sms,
-    ...(options.fallback === undefined ? {} : { fallback: options.fallback }),
+    providers: options.fallback === undefined ? [sms] : [sms, options.fallback],
     key: Buffer.alloc(32, 2),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     report: (report) => void reports.push(report),

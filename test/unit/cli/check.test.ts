@@ -113,4 +113,14 @@ test('the Node of production, the clock, the gateway', async (t) => {
   assert.match(told(await checkGateway(webhook('http://192.0.2.1/sms')), 'fault'), /must not travel in clear/)
   assert.equal(told(await checkGateway(webhook('http://127.0.0.1/sms')), 'fault'), '')
   assert.equal(told(await checkGateway(webhook('https://192.0.2.1/sms')), 'ok'), 'sms: codes are handed to 192.0.2.1')
+  const vonage = `provider: vonage-sms, from: A, api_key: k, api_secret: s, api_url: 'http://192.0.2.2'`
+  const chain = configOf(
+    t,
+    `sms: { provider: webhook, sender: A, secret: '0123456789abcdef', url: 'https://192.0.2.1/', fallbacks: [{ ${vonage} }] }\n`,
+  )
+  assert.equal(told(await checkGateway(chain), 'ok'), 'sms: codes are handed to 192.0.2.1')
+  assert.match(
+    told(await checkGateway(chain), 'fault'),
+    /^sms\.fallbacks\.0\.api_url: numbers and codes must not travel/,
+  )
 })

@@ -96,7 +96,7 @@ features: { ping: true, nothing: {}, archive: { page: x } }
   test('the console provider is refused in production', () => {
     const text = 'domain: a.org\ntls: { certificate: a, key: b }\nsms: { provider: console }\n'
     assert.deepEqual(faults(text), [
-      'config.yaml:3: sms.provider: console prints codes on the log: in production expected webhook or vonage-verify',
+      'config.yaml:3: sms.provider: console prints codes on the log: in production expected webhook, vonage-verify or vonage-sms',
     ])
   })
   test('no domain at all, and both forms of it', () => {
@@ -134,6 +134,42 @@ describe('environment', () => {
     assert.ok(sms?.provider === 'webhook')
     assert.equal(sms.sender, '4711')
     assert.equal(sms.secret.reveal(), '1234567890123456')
+  })
+  test('secrets of fallbacks may stand in files, and each provider stands once', (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'fernruf-fallbacks-'))
+    t.after(() => rmSync(folder, { recursive: true }))
+    const file = join(folder, 'secret')
+    writeFileSync(file, 'of-the-account\n')
+    const key = `api_key: k, api_secret_file: '${file}'`
+    const chain = (...fallbacks: string[]): string =>
+      `${MINIMAL}sms:\n  provider: vonage-verify\n  brand: Example\n  api_key: k\n  api_secret: s\n  fallbacks:\n${fallbacks.map((f) => `    - { ${f} }\n`).join('')}`
+    const { sms } = load(chain(`provider: vonage-sms, from: Example, ${key}`))
+    assert.ok(sms?.provider === 'vonage-verify')
+    const [fallback] = sms.fallbacks
+    assert.ok(fallback?.provider === 'vonage-sms')
+    assert.equal(fallback.api_secret.reveal(), 'of-the-account')
+    assert.deepEqual(
+      [sms.voice, sms.locale, sms.timeout, fallback.api_url],
+      [true, 'en-us', 10_000, 'https://rest.nexmo.com'],
+    )
+    assert.deepEqual(faults(chain(`provider: vonage-verify, brand: Other, ${key}`)), [
+      'config.yaml:9: sms.fallbacks: expected each provider once',
+    ])
+    assert.deepEqual(faults(chain('provider: vonage-sms, from: Example, api_key: k, api_secret_file: /nowhere')), [
+      'config.yaml:9: sms.fallbacks.0.api_secret_file: /nowhere cannot be read (ENOENT)',
+    ])
+    assert.match(faults(chain('provider: console')).join(), /expected provider: webhook, vonage-verify or vonage-sms/)
+    const long = 'b'.repeat(17)
+    assert.match(
+      faults(`${MINIMAL}sms: { provider: vonage-verify, brand: ${long}, ${key} }\n`).join(),
+      /at most 16 characters/,
+    )
+    for (const from of ['0123456789012345', 'twelve chars', 'ümlaut'])
+      assert.match(
+        faults(`${MINIMAL}sms: { provider: vonage-sms, from: '${from}', ${key} }\n`).join(),
+        /sms\.from/,
+        from,
+      )
   })
   test('names the variable in a fault, and leaves what Kubernetes sets alone', () => {
     const env = { FERNRUF_PORT: 'tcp://10.0.0.1:5222', FERNRUF_LOG__LEVEL: 'loud', FERNRUF_C2S__ZORT: '1' }

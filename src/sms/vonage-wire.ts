@@ -1,0 +1,90 @@
+import type { SMS } from '@vonage/sms'
+import { SmsError } from '../account/sms-provider.ts'
+import { ask, faultOfStatus, gatewayUrl } from './http.ts'
+
+export interface VonageAccount {
+  readonly apiKey: string
+  readonly apiSecret: string
+  /** The vendor's address, without a path. */
+  readonly baseUrl: string
+  readonly timeoutMs?: number
+  /** Lets `http:` go to another machine, where the wire is private. */
+  readonly allowPlainHttp?: boolean
+}
+
+const TIMEOUT_MS = 10_000
+
+/** The one method of the SDK's clients through which everything they send goes. */
+type SendRequest = SMS['sendRequest']
+
+/** The vendor answered with an error's status. */
+export class StatusError extends SmsError {
+  readonly status: number
+  constructor(status: number) {
+    super(faultOfStatus(status) ?? 'bad-answer', { cause: new Error(`status ${status}`) })
+    this.status = status
+  }
+}
+
+/**
+ * Carries what the vendor's SDK asks. The SDK's own way has no time-out or bound, follows redirects, and hands out credentials, number
+ * and code: in its errors, and on standard error under `DEBUG`. So it only makes requests and reads answers.
+ */
+export class VonageWire {
+  readonly #authorization: string
+  readonly #base: URL
+  readonly #timeoutMs: number
+
+  constructor(account: VonageAccount) {
+    this.#authorization = `Basic ${Buffer.from(`${account.apiKey}:${account.apiSecret}`).toString('base64')}`
+    this.#base = gatewayUrl(account.baseUrl, account.allowPlainHttp ?? false, 'the SMS provider')
+    this.#timeoutMs = account.timeoutMs ?? TIMEOUT_MS
+  }
+
+  /**
+   * Runs one call on a client that sends over this wire. `work` may throw SmsErrors of its own; any other error is the SDK's, over an
+   * answer that it did not expect, and is dropped. @throws SmsError
+   */
+  async call<C extends { sendRequest: SendRequest }, T>(
+    client: new (credentials: object, hosts: { readonly apiHost: string; readonly restHost: string }) => C,
+    work: (client: C) => Promise<T>,
+    signal: AbortSignal,
+  ): Promise<T> {
+    const host = this.#base.href.replace(/\/+$/, '')
+    const one = new client({}, { apiHost: host, restHost: host })
+    const until = AbortSignal.any([signal, AbortSignal.timeout(this.#timeoutMs)])
+    const seen: { failure?: unknown } = {}
+    one.sendRequest = (async (request: Parameters<SendRequest>[0]) => {
+      try {
+        return await this.#exchange(request, until)
+      } catch (error) {
+        seen.failure = error
+        throw error
+      }
+    }) as SendRequest
+    let result: T
+    try {
+      result = await work(one)
+    } catch (error) {
+      throw seen.failure ?? (error instanceof SmsError ? error : new SmsError('bad-answer'))
+    }
+    // Some of the SDK's calls make `false` of any failure.
+    if (seen.failure !== undefined) throw seen.failure
+    return result
+  }
+
+  async #exchange(request: Parameters<SendRequest>[0], signal: AbortSignal) {
+    const body = request.data === undefined ? '' : JSON.stringify(request.data)
+    const headers = {
+      accept: 'application/json',
+      authorization: this.#authorization,
+      'user-agent': 'fernruf',
+      ...(body === '' ? {} : { 'content-type': 'application/json' }),
+    }
+    const answer = await ask(new URL(request.url), { method: request.method ?? 'GET', headers, body }, signal)
+    if (faultOfStatus(answer.status) !== undefined) throw new StatusError(answer.status)
+    // A login or parking page also says 200.
+    if (answer.body.trim() !== '' && answer.json === undefined) throw new SmsError('bad-answer')
+    return { data: answer.json ?? {}, status: answer.status, statusText: '', headers: {}, config: request, request }
+  }
+}
