@@ -39,7 +39,7 @@ const TESTED: Readonly<Record<string, string>> = {
   'login.device_kept': 'stores/login-store.test.ts#purge\\(',
   'login.token_lifetime': 'unit/account/tokens.test.ts#lifetimeMs: ',
   'login.transfer_lifetime': 'unit/keys/transfers.test.ts#world\\(60_000\\)',
-  'login.transfer_tries': 'e2e/kontalk-key-transfer.test.ts',
+  'login.transfer_tries': 'e2e/kontalk-key-transfer.slow.test.ts',
   'lookup.new_per_day': 'e2e/kontalk-contact-discovery.test.ts',
   'lookup.kept': 'stores/lookup-store.test.ts#purge\\(',
   'archive.entries': 'unit/inbox/tidy.test.ts',
