@@ -89,8 +89,9 @@ async function runScript(script, args) {
 }
 
 /**
- * Keeps what was stripped of types from one start to the next, which saves the stripper's memory in each thread and half of a test's time. It lies beside
- * the packages, where whoever may write may change the program anyhow; where nothing can be written, nothing is kept.
+ * Keeps what was stripped of types from one start to the next, which saves the stripper's memory in each thread, and half of a
+ * test's time. It lies beside the packages, where whoever may write may change the program anyhow; where nothing can be written,
+ * nothing is kept.
  */
 function keepCompiled() {
   const folder = join(root, 'node_modules', '.cache', 'compile')

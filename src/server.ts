@@ -17,6 +17,7 @@ import type { Address } from './config/units.ts'
 import type { AccountView } from './contract/account-view.ts'
 import type { Admin } from './contract/admin.ts'
 import { enabledOf, type Handlers } from './contract/feature.ts'
+import type { Service } from './contract/handler.ts'
 import type { Ports } from './contract/ports.ts'
 import type { Session } from './contract/session.ts'
 import { checkSealing, openCore, openKeys } from './core.ts'
@@ -270,15 +271,14 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
   })
 
   const handlers: Handlers[] = []
+  const services: Service[] = []
   const ports: Ports = {
     line,
     disco: {
       domains,
       serverFeatures: [...new Set(['msgoffline', ...enabled.flatMap((f) => f.disco?.server ?? [])])],
       accountFeatures: [...new Set(enabled.flatMap((f) => f.disco?.account ?? []))],
-      get services() {
-        return handlers.flatMap((h) => h.services ?? [])
-      },
+      services,
       nodes: {
         find: (asked) => {
           for (const { discoNodes } of handlers) {
@@ -317,18 +317,17 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
   teardown.add(() => stop.abort())
   for (const feature of enabled) {
     const log = logs.part({ feature: feature.name })
-    handlers.push(
-      await feature.setup({
-        config: config.features[feature.name],
-        metrics: metrics.build(feature.metrics),
-        ports,
-        log,
-        signal: stop.signal,
-      }),
-    )
+    const made = await feature.setup({
+      config: config.features[feature.name],
+      metrics: metrics.build(feature.metrics),
+      ports,
+      log,
+      signal: stop.signal,
+    })
+    handlers.push(made)
+    services.push(...(made.services ?? []))
   }
-  for (const domain of domains)
-    for (const { local } of ports.disco.services) served.services.add(bareJid(local, domain))
+  for (const domain of domains) for (const { local } of services) served.services.add(bareJid(local, domain))
   line.open(
     presence,
     handlers.flatMap((h) => h.iq ?? []),

@@ -1,7 +1,7 @@
 import { z } from 'zod'
-import { type Domain, prepareDomain } from '../xmpp/jid.ts'
+import type { Domain } from '../xmpp/jid.ts'
 import { limits } from './limits.ts'
-import { address, duration, type Secret, secret } from './units.ts'
+import { address, domain, duration, type Secret, secret } from './units.ts'
 
 /** What of a feature concerns its config section. */
 export interface FeatureSection {
@@ -9,13 +9,6 @@ export interface FeatureSection {
   readonly config: z.ZodType
 }
 
-const domain = () =>
-  z.string('expected a domain such as example.org').transform((text, context): Domain => {
-    const prepared = text === '' ? undefined : prepareDomain(text)
-    if (prepared !== undefined) return prepared
-    context.issues.push({ code: 'custom', message: 'expected a domain such as example.org', input: text })
-    return z.NEVER
-  })
 const path = () => z.string('expected a path').min(1, 'expected a path')
 const text = () => z.string('expected a text').min(1, 'expected a text that is not empty')
 const url = (protocol: RegExp, expected: string) => z.url({ protocol, error: `expected ${expected}` })

@@ -4,9 +4,9 @@
  * A command (XEP-0050) at `network@` the domain, which answers at once and with a payload of its own.
  */
 import { z } from 'zod'
+import { domain } from '../config/units.ts'
 import { defineFeature } from '../contract/feature.ts'
 import { type Element, el } from '../xmpp/element.ts'
-import { type Domain, prepareDomain } from '../xmpp/jid.ts'
 import { NS_COMMANDS } from '../xmpp/ns.ts'
 import { StanzaError } from '../xmpp/stanza-error.ts'
 
@@ -15,13 +15,6 @@ const LOCAL = 'network'
 const NODE = 'serverlist'
 const NAME = 'Network information'
 
-const domain = () =>
-  z.string('expected a domain such as example.org').transform((text, context): Domain => {
-    const prepared = text === '' ? undefined : prepareDomain(text)
-    if (prepared !== undefined) return prepared
-    context.issues.push({ code: 'custom', message: 'expected a domain such as example.org', input: text })
-    return z.NEVER
-  })
 const fingerprint = () =>
   z
     .string()

@@ -5,7 +5,7 @@ export class SettledPrefix {
   #head = 0
   #ahead: Set<number> | undefined
   /** Of stanzas in parts: each open part, by its number. */
-  readonly #parts = new Map<number, { readonly whole: number; open: number }>()
+  #parts: Map<number, { readonly whole: number; open: number }> | undefined
   #lastPart = 0
 
   /** `received`: where the numbers begin. */
@@ -32,12 +32,13 @@ export class SettledPrefix {
   split(number: number, parts: number): readonly number[] {
     const whole = { whole: number, open: parts }
     const numbers = Array.from({ length: parts }, () => --this.#lastPart)
+    this.#parts ??= new Map()
     for (const part of numbers) this.#parts.set(part, whole)
     return numbers
   }
   /** Parts count each. */
   get open(): number {
-    return this.#open.length - this.#head + this.#parts.size
+    return this.#open.length - this.#head + (this.#parts?.size ?? 0)
   }
   /** All stanzas up to this number are settled. */
   get settledTo(): number {
@@ -46,9 +47,9 @@ export class SettledPrefix {
   /** True when it moved the prefix. */
   settle(number: number): boolean {
     if (number < 0) {
-      const part = this.#parts.get(number)
+      const part = this.#parts?.get(number)
       if (part === undefined) return false
-      this.#parts.delete(number)
+      this.#parts?.delete(number)
       return --part.open === 0 && this.settle(part.whole)
     }
     const head = this.#open[this.#head]
