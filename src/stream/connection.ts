@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import { type Token, Tokenizer, type TokenizerLimits } from '../xmpp/tokenizer.ts'
 
 /** Elements handled for one connection before the others get their turn, and how long that may take; looked at every few. */
@@ -10,6 +11,13 @@ const DRIP_READS = 64
 const DRIP_BYTES = 16
 /** How long a dripping connection then waits. */
 const DRIP_PAUSE_MS = 50
+/**
+ * The ring in which Node keeps what TLS has encrypted begins with 1,024 bytes and grows by 16 KiB, for good, when more is written
+ * at once. A connection that has only now and then more to say says it in pieces that fit, one a turn.
+ */
+const PIECE_BYTES = 960
+const PIECES_PER_BURST = 24
+const BURST_MS = 10_000
 /** Times `highWater` that may wait for a peer that does not read. */
 const OVERFLOW = 16
 
@@ -72,6 +80,9 @@ export class Connection {
   #gone = false
   #finish = false
   #isDetached = false
+  /** Pieces that may still be made; 0 for good once a burst was too long for them. */
+  #pieces = PIECES_PER_BURST
+  #lastPiece = 0
 
   /** `highWater`: bytes waiting to be sent above which the connection counts as slow. */
   constructor(
@@ -272,12 +283,27 @@ export class Connection {
     if (this.#gone || this.#isDetached) return
     const out = this.#out
     if (out.length > 0) {
-      this.#out = []
       const bytes = out.length === 1 ? (out[0] as Buffer) : Buffer.concat(out, this.#outBytes)
-      this.#outBytes = 0
-      if (this.#socket.writable) this.#socket.write(bytes)
+      const count = this.#isInPieces() ? PIECE_BYTES : bytes.length
+      this.#out = count < bytes.length ? [bytes.subarray(count)] : []
+      this.#outBytes = bytes.length - count
+      if (this.#socket.writable) this.#socket.write(count < bytes.length ? bytes.subarray(0, count) : bytes)
+      if (this.#outBytes > 0) {
+        this.touch()
+        return
+      }
       if (this.#slow && !this.#socket.writableNeedDrain) this.#onDrain()
     }
     if (this.#finish && !this.#socket.writableEnded) this.#socket.end()
+  }
+  /** False when all that waits may leave in one write. */
+  #isInPieces(): boolean {
+    if (this.#outBytes <= PIECE_BYTES || this.#pieces === 0 || !(this.#socket instanceof TLSSocket)) return false
+    const now = performance.now()
+    if (now - this.#lastPiece > BURST_MS) this.#pieces = PIECES_PER_BURST
+    this.#lastPiece = now
+    if (this.#outBytes > this.#pieces * PIECE_BYTES) this.#pieces = 0
+    else this.#pieces--
+    return this.#pieces > 0
   }
 }

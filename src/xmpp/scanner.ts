@@ -395,6 +395,9 @@ export class Scanner {
   #openRoot(buf: Buffer, unit: number): void {
     this.#rootOpen = true
     this.#mayDeclare = false
-    this.#rootName = Buffer.from(buf.subarray(unit + (this.#starts[0] as number), unit + (this.#ends[0] as number)))
+    // Of its own: it lives as long as the stream, and a slice of Node's pool would keep all of that alive.
+    const name = buf.subarray(unit + (this.#starts[0] as number), unit + (this.#ends[0] as number))
+    this.#rootName = Buffer.allocUnsafeSlow(name.length)
+    this.#rootName.set(name)
   }
 }

@@ -34,7 +34,10 @@ function plainBytes(stanza: Written): Buffer | undefined {
   const type = typeWritten(stanza)
   const tags = content.length === 0 ? kind.length + 3 : 2 * kind.length + 5
   const attributes = room(TO, to) + room(FROM, from) + room(ID, id) + room(TYPE, type) + room(LANG, lang)
-  const bytes = Buffer.allocUnsafe(tags + attributes + content.length)
+  const length = tags + attributes + content.length
+  // A message is acknowledged soon. A presence may wait for hours in an idle session, and as a slice of Node's pool it would keep
+  // 64 KiB alive.
+  const bytes = kind === 'message' ? Buffer.allocUnsafe(length) : Buffer.allocUnsafeSlow(length)
   let at = put(bytes, put(bytes, 0, '<'), kind)
   at = putAttribute(bytes, at, TO, to)
   at = putAttribute(bytes, at, FROM, from)
