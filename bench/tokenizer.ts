@@ -2,6 +2,7 @@ import { type Element as LtxElement, Parser } from 'ltx'
 import { parseJid } from '../src/xmpp/jid.ts'
 import { Stanza } from '../src/xmpp/stanza.ts'
 import { type RawElement, Tokenizer, type TokenizerLimits } from '../src/xmpp/tokenizer.ts'
+import { positive } from './options.ts'
 
 const LIMITS: TokenizerLimits = {
   maxBytes: 1 << 20,
@@ -100,7 +101,7 @@ function drip(octets: number): Case {
 
 /** How fast are octets taken for stanzas, against ltx in the same run, and is it linear in the octets however they come? */
 export async function run(args: readonly string[]): Promise<void> {
-  const times = Number(args[0] ?? 4)
+  const times = positive(args[0], 4, 'how often the stanzas come in each round')
   const units = times * PER_CHUNK
   const from = parseJid('romeo@montague.example/orchard')
   if (from === undefined) throw new Error('no address')
@@ -131,6 +132,7 @@ export async function run(args: readonly string[]): Promise<void> {
     { name: 'ltx: tree built, whole chunks', units, run: () => parse(times, whole, ltxRecognised) },
     { name: 'ltx: tree built, a stanza a chunk', units, run: () => parse(times, STANZA.length, ltxRecognised) },
     { name: 'ltx: routed, a stanza a chunk', units, run: () => parse(times, STANZA.length, ltxRouted) },
+    { name: `ltx: tree built, pieces of ${SEGMENT} octets`, units, run: () => parse(times, SEGMENT, ltxRecognised) },
     drip(DRIPS / 2),
     drip(DRIPS),
   ]
@@ -146,8 +148,9 @@ export async function run(args: readonly string[]): Promise<void> {
   }
   compare('ltx tree / recognised, whole chunks', 5, 0)
   compare('ltx tree / recognised, a stanza a chunk', 6, 1)
+  compare('ltx tree / recognised, pieces', 8, 2)
   compare('ltx routed / routed', 7, 4)
   compare('ltx routed / recognised, a stanza a chunk', 7, 1)
   compare('pieces / whole chunks', 2, 0)
-  compare('twice the octets one by one, per octet', 9, 8)
+  compare('twice the octets one by one, per octet', 10, 9)
 }
