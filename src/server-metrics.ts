@@ -26,6 +26,18 @@ export const SERVER_METRICS = {
     help: 'Archived messages that were removed because they were too old or too many.',
     labels: [],
   },
+  unused: {
+    type: 'counter',
+    name: 'fernruf_account_unused_removed_total',
+    help: 'Accounts that were removed since nobody had used them for account.inactive_after.',
+    labels: [],
+  },
+  takeovers: {
+    type: 'counter',
+    name: 'fernruf_takeover_events_total',
+    help: 'What happened to accounts whose number somebody wanted to register anew, by event.',
+    labels: ['event'],
+  },
   sms: {
     type: 'counter',
     name: 'fernruf_sms_sent_total',

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type { Server } from 'node:net'
+import { Activity } from './account/activity.ts'
 import { Devices } from './account/devices.ts'
 import { LastSeen } from './account/last-seen.ts'
 import { Lookups } from './account/lookups.ts'
@@ -8,7 +9,9 @@ import { Registration } from './account/registration.ts'
 import { SealedPrivateStore } from './account/sealed-private-store.ts'
 import type { Account } from './account/store.ts'
 import { StrangerBudget } from './account/stranger-budget.ts'
+import { Takeovers } from './account/takeovers.ts'
 import { Tokens } from './account/tokens.ts'
+import { removeUnused } from './account/unused.ts'
 import { CoreAdmin } from './admin.ts'
 import { Clients } from './c2s/c2s.ts'
 import { Sessions } from './c2s/sessions.ts'
@@ -22,7 +25,7 @@ import type { Ports } from './contract/ports.ts'
 import type { Session } from './contract/session.ts'
 import { checkSealing, openCore, openKeys } from './core.ts'
 import { FEATURES } from './features/index.ts'
-import { Housekeeping } from './housekeeping.ts'
+import { type Chore, Housekeeping } from './housekeeping.ts'
 import { serveAdmin } from './http/admin-socket.ts'
 import { listenOps } from './http/ops.ts'
 import { isArchived } from './inbox/archiving.ts'
@@ -47,6 +50,7 @@ import { openStores, type Stores } from './storage/open.ts'
 import { StoreError } from './storage/sql.ts'
 import { Turns } from './stream/connection.ts'
 import { tlsFactsOf } from './stream/tls-facts.ts'
+import { takeoverNotice } from './takeover-notice.ts'
 import { createLogs, type LogOptions } from './telemetry/log.ts'
 import { MetricRegistry } from './telemetry/metrics.ts'
 import { networkOf } from './util/network.ts'
@@ -122,6 +126,8 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
   const core = await openCore(config, {
     ...(options.stores === undefined ? {} : { stores: options.stores }),
     onChanged: (jid, what, by) => {
+      // Before anybody sees the new account: no session of the old one is left to act in its name.
+      if (what === 'replaced') router?.end(jid, 'not-authorized', 'This number was registered anew.', undefined)
       router?.views.changed(jid)
       if (what === 'delivery') router?.turned(jid)
       if (what === 'disabled' || what === 'removed' || what === 'password' || what === 'key')
@@ -193,6 +199,10 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
   const lastSeenStore = measured(stores.lastSeen, 'last_seen', time)
   const lastSeen = new LastSeen(lastSeenStore, (error) => logs.root.warn({ err: error }, 'last activity not written'))
   teardown.add(() => lastSeen.close())
+  const activity = new Activity(measured(stores.activity, 'activity', time), (error) =>
+    logs.root.warn({ err: error }, 'use of accounts not written'),
+  )
+  teardown.add(() => activity.close())
   const presence = new PresenceStep({
     line,
     registry,
@@ -258,6 +268,24 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     newPerDay: limits.lookup.new_per_day,
     keptMs: limits.lookup.kept,
   })
+  const audit = logs.part({ part: 'takeover' })
+  const takeovers = new Takeovers({
+    store: measured(stores.takeovers, 'takeover', time),
+    accounts: stores.accounts,
+    passwords: core.passwords,
+    rules: {
+      activeMs: config.account.takeover_active,
+      delayMs: config.account.takeover_delay,
+      lockKeptMs: config.account.lock_kept,
+    },
+    lockTries: limits.registration.lock_attempts,
+    isConnected: async (jid) => (await registry.of(jid)).length > 0,
+    tell: (jid, notice) => line.submit(takeoverNotice(jid, notice)),
+    audit: (jid, event) => {
+      m.takeovers.inc({ event })
+      audit.info({ account: logs.accountTag(jid), event }, 'takeover')
+    },
+  })
   const registration = new Registration({
     modes: new Set(config.account.registration.filter((mode) => mode === 'sms' || mode === 'open')),
     phones: {
@@ -268,6 +296,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     accounts: core.accounts,
     verification,
     certifier: keys,
+    takeovers,
   })
 
   const handlers: Handlers[] = []
@@ -310,6 +339,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     presence,
     keys,
     keyTransfers,
+    takeovers,
     strangers: new StrangerBudget({ domains, ...limits.strangers }),
     archive,
   }
@@ -336,8 +366,8 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
   )
 
   const sessionEnded = (session: Session): unknown => {
-    const account = line.views.latest(session.account)?.account
-    if (account !== undefined && isOn('last_activity')) lastSeen.ended(account.id, Date.now())
+    if (isOn('last_activity')) lastSeen.ended(session.accountId, Date.now())
+    activity.seen(session.accountId)
     return presence.sessionEnded(session)
   }
   const handshakes = new Turnstile()
@@ -415,7 +445,10 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
       loginAttempts: limits.login.attempts,
       mayTry: (ip) => failures.has(networkOf(ip)),
       tried: (ip, mechanism, outcome) => tried(ip, mechanism, outcome),
-      loggedIn: (account) => c2sLog.info({ account: logs.accountTag(account) }, 'authenticated'),
+      loggedIn: ({ jid, id }) => {
+        activity.seen(id)
+        c2sLog.info({ account: logs.accountTag(jid) }, 'authenticated')
+      },
     },
     secure: async (raw, isGathered) => {
       const { context, ticketless, endPointHash } = certificates.identity
@@ -429,8 +462,11 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
       })
       return { socket, facts: tlsFactsOf(socket, endPointHash) }
     },
-    accountId: async (account) => {
-      const view = await line.views.load(account)
+    accountId: async ({ jid, id }) => {
+      const known = await line.views.load(jid)
+      // One that another node has just replaced, or made, may be known here as it was.
+      if (known.account?.id !== id) line.views.drop(jid)
+      const view = known.account?.id === id ? known : await line.views.load(jid)
       return view.account?.disabledAt === undefined ? view.account?.id : undefined
     },
     endElsewhere: (jid) => line.end(jid, 'conflict', 'The resource was bound by another stream.', undefined),
@@ -494,13 +530,34 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     const socket = await serveAdmin(config.data_dir, admin)
     teardown.add(() => socket.close())
   }
+  const unusedAccounts = (after: number): Chore => ({
+    what: 'removal of unused accounts',
+    everyMs: TIDY_MS,
+    isDoneAtStart: true,
+    work: async () => {
+      const except = new Set([...config.account.inactive_except, ...operatorsOf(config)])
+      const isConnected = async (jid: BareJid) => (await registry.of(jid)).length > 0
+      const parts = { store: stores.activity, accounts: core.accounts, signal: stop.signal }
+      const removed = await removeUnused({ ...parts, after, except, isConnected })
+      m.unused.inc(removed)
+      if (removed > 0) logs.root.info({ removed }, 'unused accounts removed')
+    },
+  })
   const housekeeping = new Housekeeping(logs.part({ part: 'housekeeping' }), [
     { what: 'expiry', everyMs: CLEAR_MS, work: () => inboxStore.expire(Date.now() - config.inbox.open_for) },
     { what: 'sweep', everyMs: CLEAR_MS, work: () => sweepLingering(inboxStore, registry) },
     { what: 'purge of devices', everyMs: CLEAR_MS, work: () => devices.purge() },
     { what: 'purge of key transfers', everyMs: CLEAR_MS, work: () => keyTransfers.purge() },
     { what: 'purge of lookups', everyMs: TIDY_MS, work: () => lookups.purge() },
+    {
+      what: 'use of accounts',
+      everyMs: CLEAR_MS,
+      work: async () => {
+        for (const { accountId } of sessions) activity.seen(accountId)
+      },
+    },
     { what: 'purge of verifications', everyMs: CLEAR_MS, work: () => verification.purge() },
+    ...(config.account.inactive_after === undefined ? [] : [unusedAccounts(config.account.inactive_after)]),
     {
       what: 'tidying of archives',
       everyMs: TIDY_MS,
@@ -541,6 +598,11 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
 }
 
 const KONTALK_PORT = 5999
+
+function operatorsOf({ features }: Config): readonly BareJid[] {
+  const { commands } = features as { readonly commands?: false | { readonly operators: readonly BareJid[] } }
+  return commands === undefined || commands === false ? [] : commands.operators
+}
 
 function boundAddress(server: Server, asked: Address): Address {
   const bound = server.address()

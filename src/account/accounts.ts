@@ -19,7 +19,17 @@ export class AccountError extends Error {
   }
 }
 
-export type AccountChange = 'created' | 'disabled' | 'enabled' | 'removed' | 'password' | 'key' | 'delivery'
+/** `replaced`: another one bears its address now, and has nothing of it; `secrets`: a new password, and all sessions stay. */
+export type AccountChange =
+  | 'created'
+  | 'replaced'
+  | 'disabled'
+  | 'enabled'
+  | 'removed'
+  | 'password'
+  | 'secrets'
+  | 'key'
+  | 'delivery'
 
 export interface AccountsOptions {
   readonly store: AccountStore
@@ -43,8 +53,20 @@ export interface CreateAccount {
   readonly fingerprint?: string
 }
 
+/** A new account, and what it means for its address. */
+export interface Inserted {
+  readonly account: Account
+  readonly change: 'created' | 'replaced'
+}
+/** An account as a session knows it: under its address there may be another one by now. */
+export interface SessionAccount {
+  readonly account: BareJid
+  readonly accountId: number
+  readonly jid: FullJid
+}
+
 /** Of services of the domain, here or to come: a stanza to such an address would never reach an account. */
-const SERVICE_NAMES: ReadonlySet<string> = new Set(['multicast', 'network', 'probe', 'push'])
+const SERVICE_NAMES: ReadonlySet<string> = new Set(['multicast', 'network', 'probe', 'push', 'registration'])
 
 /** Who may exist: the only one to create, disable and remove accounts and to set their passwords. */
 export class Accounts {
@@ -65,20 +87,28 @@ export class Accounts {
   }
 
   /**
-   * `insert` stands in for the store's plain insertion where more belongs into its transaction; undefined from it: taken.
-   * @throws AccountError malformed, foreign, reserved, taken; PasswordError
+   * `insert` stands in for the store's plain insertion where more belongs into its transaction; undefined from it: taken. `former`:
+   * the account whose place this one takes there, which leaves its contacts before.
+   * @throws AccountError malformed, foreign, reserved, taken; PasswordError; what `insert` throws
    */
   async create(
     request: CreateAccount,
-    insert: (account: NewAccount) => Promise<Account | undefined> = (account) => this.#store.create(account),
+    insert?: (account: NewAccount) => Promise<Inserted | undefined>,
+    former?: Account,
   ): Promise<Account> {
     const { jid, naming, password, fingerprint } = request
     this.#checkName(jid, naming)
     const secrets = password === undefined ? [] : await this.#passwords.hash(password)
-    const account = await insert({ jid, isNumber: naming === 'number', fingerprint, secrets })
-    if (account === undefined) throw new AccountError('taken')
-    await this.#onChanged(jid, 'created')
-    return account
+    const wanted = { jid, isNumber: naming === 'number', fingerprint, secrets }
+    if (former !== undefined) await this.#onRemoving(former)
+    const made = await (insert === undefined ? this.#insert(wanted) : insert(wanted))
+    if (made === undefined) throw new AccountError('taken')
+    await this.#onChanged(jid, made.change)
+    return made.account
+  }
+  async #insert(wanted: NewAccount): Promise<Inserted | undefined> {
+    const account = await this.#store.create(wanted)
+    return account && { account, change: 'created' }
   }
 
   find(jid: BareJid): Promise<Account | undefined> {
@@ -116,23 +146,42 @@ export class Accounts {
     await this.#onChanged(jid, 'delivery')
   }
   /** Removes the account and all it has. @throws AccountError unknown */
-  async remove(jid: BareJid, by?: FullJid): Promise<void> {
-    const account = await this.show(jid)
+  async remove(jid: BareJid, by?: SessionAccount): Promise<void> {
+    const account = await this.#of(jid, by)
     await this.#onRemoving(account)
     await this.#store.remove(account.id)
-    await this.#onChanged(jid, 'removed', by)
+    await this.#onChanged(jid, 'removed', by?.jid)
   }
-  /** @throws AccountError unknown, PasswordError */
-  async setPassword(jid: BareJid, password: string, by?: FullJid): Promise<void> {
-    const account = await this.show(jid)
-    await this.#store.setSecrets(account.id, await this.#passwords.hash(password))
-    await this.#onChanged(jid, 'password', by)
+  /** Removes it if nobody has used it since. @returns whether nobody has */
+  async removeUnused(jid: BareJid, before: number): Promise<boolean> {
+    const account = await this.#store.find(jid)
+    if (account === undefined) return false
+    await this.#onRemoving(account)
+    if (!(await this.#store.removeUnused(account.id, before))) return false
+    await this.#onChanged(jid, 'removed')
+    return true
+  }
+  /** Ends all tokens; other sessions end unless `keepsSessions`. @throws AccountError unknown, PasswordError */
+  async setPassword(
+    jid: BareJid,
+    password: string,
+    by?: SessionAccount & { readonly keepsSessions?: boolean },
+  ): Promise<void> {
+    const { id } = await this.#of(jid, by)
+    await this.#store.setSecrets(id, await this.#passwords.hash(password))
+    await this.#onChanged(jid, by?.keepsSessions === true ? 'secrets' : 'password', by?.jid)
   }
   /** The account is that of another key from now on. @throws AccountError unknown */
-  async setFingerprint(jid: BareJid, fingerprint: string, by?: FullJid): Promise<void> {
+  async setFingerprint(jid: BareJid, fingerprint: string, by?: SessionAccount): Promise<void> {
+    const { id } = await this.#of(jid, by)
+    await this.#store.setFingerprint(id, fingerprint)
+    await this.#onChanged(jid, 'key', by?.jid)
+  }
+  /** A session may be of an account that has been replaced, and not know it yet. */
+  async #of(jid: BareJid, by: SessionAccount | undefined): Promise<Account> {
     const account = await this.show(jid)
-    await this.#store.setFingerprint(account.id, fingerprint)
-    await this.#onChanged(jid, 'key', by)
+    if (by !== undefined && by.accountId !== account.id) throw new AccountError('unknown')
+    return account
   }
 
   #checkName(jid: BareJid, naming: CreateAccount['naming']): void {

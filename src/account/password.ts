@@ -70,22 +70,30 @@ export class Passwords {
 
   /** What is kept of a new password, for each mechanism with a salt of its own. @throws PasswordError */
   async hash(password: string): Promise<readonly ScramSecrets[]> {
-    const { iterations, minLength, maxBytes } = this.#options
+    const prepared = this.#checked(password)
+    return Promise.all(MECHANISMS.map((mechanism) => this.#secrets(prepared, mechanism)))
+  }
+  /** The same for one mechanism only. @throws PasswordError */
+  async hashFor(password: string, mechanism: ScramMechanism): Promise<ScramSecrets> {
+    return this.#secrets(this.#checked(password), mechanism)
+  }
+  #checked(password: string): string {
+    const { minLength, maxBytes } = this.#options
     if (Buffer.byteLength(password) > maxBytes) throw new PasswordError('too-long')
     const prepared = prepare(password)
     if (prepared === undefined) throw new PasswordError('not-allowed')
     if ([...prepared].length < Math.max(1, minLength)) throw new PasswordError('too-short')
-    return Promise.all(
-      MECHANISMS.map(async (mechanism) => {
-        const salt = randomBytes(SALT_BYTES)
-        const { storedKey, serverKey } = await this.#keys(prepared, mechanism, salt, iterations)
-        return { mechanism, salt, iterations, storedKey, serverKey }
-      }),
-    )
+    return prepared
+  }
+  async #secrets(prepared: string, mechanism: ScramMechanism): Promise<ScramSecrets> {
+    const { iterations } = this.#options
+    const salt = randomBytes(SALT_BYTES)
+    const { storedKey, serverKey } = await this.#keys(prepared, mechanism, salt, iterations)
+    return { mechanism, salt, iterations, storedKey, serverKey }
   }
 
   /** True when the password is the one the secrets were made of; costs the same either way. @throws PasswordError busy */
-  async verify(password: string, secrets: ScramSecrets): Promise<boolean> {
+  async verify(password: string, secrets: Omit<ScramSecrets, 'serverKey'>): Promise<boolean> {
     if (Buffer.byteLength(password) > this.#options.maxBytes) return false
     const prepared = prepare(password)
     if (prepared === undefined) return false

@@ -1,8 +1,10 @@
-import { type BareJid, bareJid, type Domain, type FullJid, prepareLocal } from '../xmpp/jid.ts'
-import { AccountError, type Accounts } from './accounts.ts'
+import { type BareJid, bareJid, type Domain, prepareLocal } from '../xmpp/jid.ts'
+import { AccountError, type Accounts, type SessionAccount } from './accounts.ts'
 import { isAllowed, localpartOf, type PhoneNumber, type PhonePolicy, parsePhone } from './phone-number.ts'
 import type { Account } from './store.ts'
-import type { Proof, Sending, Verification } from './verification.ts'
+import type { Takeovers } from './takeovers.ts'
+import { type Proof, type Sending, type Verification, VerificationError } from './verification.ts'
+import type { Kept } from './verification-store.ts'
 
 /**
  * `closed`: this way of registering is not open; `bad-number`: no phone number; `number-refused`: one that codes are not sent
@@ -46,6 +48,8 @@ export interface Certifier<K extends ShownKey = ShownKey> {
   certify(key: K): Promise<Uint8Array>
   /** Keeps the certified key of an account. Idempotent. */
   registered(account: Account, fingerprint: string, ring: Uint8Array): Promise<void>
+  /** Certifies the key of an account that has it already, and keeps it with all that is known of it. Rejects when it is revoked. */
+  renewed(account: Account, key: K): Promise<Uint8Array>
 }
 
 export type RegistrationMode = 'sms' | 'open'
@@ -72,6 +76,7 @@ export interface RegistrationOptions {
   readonly accounts: Accounts
   readonly verification: Verification
   readonly certifier: Certifier
+  readonly takeovers: Takeovers
 }
 
 /** How strangers get an account: by a code sent to their number, or by choosing a name where that is open. */
@@ -81,6 +86,7 @@ export class Registration {
   readonly #accounts: Accounts
   readonly #verification: Verification
   readonly #certifier: Certifier
+  readonly #takeovers: Takeovers
 
   constructor(options: RegistrationOptions) {
     this.#modes = options.modes
@@ -88,6 +94,7 @@ export class Registration {
     this.#accounts = options.accounts
     this.#verification = options.verification
     this.#certifier = options.certifier
+    this.#takeovers = options.takeovers
   }
 
   /** What a stranger may be asked for. */
@@ -97,7 +104,8 @@ export class Registration {
   }
 
   /**
-   * Sends a code to the number. A number that has an account is `taken`, whether or not the caller would replace it.
+   * Sends a code to the number. A number that has an account is `taken` unless the caller means to replace it (`force`); then the
+   * answer is the same for all numbers.
    * @throws RegistrationError closed, bad-number, number-refused; VerificationError throttled, taken, unable
    */
   async submitPhone(call: {
@@ -105,29 +113,37 @@ export class Registration {
     readonly domain: Domain
     readonly ip: string
     readonly fallback: boolean
+    readonly force: boolean
   }): Promise<Sending & { readonly jid: BareJid }> {
     const phone = this.#phone(call.phone)
     const jid = bareJid(localpartOf(phone), call.domain)
-    return { jid, ...(await this.#verification.request({ phone, jid, ip: call.ip, fallback: call.fallback })) }
+    const { ip, fallback, force } = call
+    if (force) this.#takeovers.audit(jid, 'forced')
+    return { jid, ...(await this.#verification.request({ phone, jid, ip, fallback, isForced: force })) }
   }
 
   /**
    * Makes the account of the key that the certificate shows, and certifies the key. When the answer was lost, the same code
-   * with the same key gets it again.
-   * @throws RegistrationError closed, bad-key, not-certified; VerificationError; AccountError taken
+   * with the same key gets it again. An account that has this key already stays as it is.
+   * @throws RegistrationError closed, bad-key, not-certified; VerificationError; TakeoverError; AccountError taken
    */
   async submitCodeWithKey(call: {
     readonly code: string
     readonly certificate: Uint8Array
     readonly domain: Domain
     readonly ip: string
+    /** The registration lock of the account to be replaced. */
+    readonly lock?: string | undefined
   }): Promise<{ readonly account: Account; readonly key: Uint8Array }> {
     this.#demand('sms')
     const shown = await or('bad-key', this.#certifier.candidate(call.certificate, call.domain))
     const { jid, fingerprint } = shown
-    const proof = await this.#verification.check({ jid, code: call.code, ip: call.ip })
+    const proof = await this.#verification.check({ jid, code: call.code, ip: call.ip, fingerprint })
     const key = await or('not-certified', this.#certifier.certify(shown))
-    const account = proof.used ? await this.#again(jid, fingerprint) : await this.#create(proof, { jid, fingerprint })
+    const { account, isOwn } = proof.used
+      ? { account: await this.#again(jid, fingerprint), isOwn: true }
+      : await this.#redeem(proof, { jid, fingerprint }, call.lock)
+    if (isOwn) return { account, key: await or('not-certified', this.#certifier.renewed(account, shown)) }
     await or('not-certified', this.#certifier.registered(account, fingerprint, key))
     return { account, key }
   }
@@ -141,7 +157,7 @@ export class Registration {
     readonly jid: BareJid
     readonly ring: Uint8Array
     readonly revoked: Uint8Array
-    readonly by: FullJid
+    readonly by: SessionAccount
   }): Promise<Uint8Array> {
     const { jid, ring, revoked, by } = call
     const account = await this.#accounts.show(jid)
@@ -157,19 +173,23 @@ export class Registration {
     return key
   }
 
-  /** @throws RegistrationError closed, bad-number, number-refused; VerificationError; AccountError taken; PasswordError */
+  /**
+   * @throws RegistrationError closed, bad-number, number-refused; VerificationError; TakeoverError; AccountError taken;
+   * PasswordError
+   */
   async submitCodeWithPassword(call: {
     readonly phone: string
     readonly code: string
     readonly password: string
     readonly domain: Domain
     readonly ip: string
+    readonly lock?: string | undefined
   }): Promise<Account> {
     const phone = this.#phone(call.phone)
     const jid = bareJid(localpartOf(phone), call.domain)
     const proof = await this.#verification.check({ jid, code: call.code, ip: call.ip })
     if (proof.used) throw new AccountError('taken')
-    return this.#create(proof, { jid, password: call.password })
+    return (await this.#redeem(proof, { jid, password: call.password }, call.lock)).account
   }
 
   /** Plain XEP-0077. @throws RegistrationError closed, bad-name; VerificationError throttled; AccountError; PasswordError */
@@ -186,8 +206,49 @@ export class Registration {
     return this.#accounts.create({ jid: bareJid(local, call.domain), naming: 'chosen', password: call.password })
   }
 
-  #create(proof: Proof, who: { readonly jid: BareJid; readonly password?: string; readonly fingerprint?: string }) {
-    return this.#accounts.create({ ...who, naming: 'number' }, (account) => this.#verification.redeem(proof, account))
+  /**
+   * Makes the account of an address whose code was right. One that is there goes first, with all it has, if it may (`Takeovers`); one
+   * that is the shown key's own stays.
+   */
+  async #redeem(
+    proof: Proof,
+    who: { readonly jid: BareJid; readonly password?: string; readonly fingerprint?: string },
+    lock: string | undefined,
+  ): Promise<{ readonly account: Account; readonly isOwn: boolean }> {
+    const { jid, fingerprint } = who
+    const taking = {
+      rules: this.#takeovers.rules,
+      isUnlocked: lock !== undefined && (await this.#takeovers.unlock(jid, lock)),
+      isConnected: await this.#takeovers.isConnected(jid),
+    }
+    const weighed = await this.#verification.weigh(proof, { jid, fingerprint }, taking)
+    if (weighed.outcome === 'own') {
+      const wanted = { jid, isNumber: true, fingerprint, secrets: [] }
+      const kept = await this.#verification.redeem(proof, wanted, taking)
+      if (kept.outcome !== 'own') throw new VerificationError('expired')
+      this.#takeovers.audit(jid, 'kept: own key')
+      return { account: kept.account, isOwn: true }
+    }
+    if (weighed.outcome !== 'free' && weighed.outcome !== 'ripe') return this.#refuse(jid, weighed)
+    const former = weighed.outcome === 'ripe' ? weighed.former : undefined
+    const account = await this.#accounts.create(
+      { ...who, naming: 'number' },
+      async (wanted) => {
+        const made = await this.#verification.redeem(proof, wanted, taking)
+        if (made.outcome === 'own') throw new VerificationError('expired')
+        if (made.outcome !== 'made') return this.#refuse(jid, made)
+        if (made.reason === undefined) return { account: made.account, change: 'created' }
+        this.#takeovers.audit(jid, `replaced: ${made.reason}`)
+        return { account: made.account, change: 'replaced' }
+      },
+      former,
+    )
+    return { account, isOwn: false }
+  }
+  #refuse(jid: BareJid, kept: Exclude<Kept, { readonly outcome: 'own' }>): never {
+    if (kept.outcome === 'gone') throw new VerificationError('expired')
+    if (kept.outcome === 'taken') throw new AccountError('taken')
+    return this.#takeovers.keep(jid, kept)
   }
 
   /** The account that an earlier call with this code made, if it was for this key. */

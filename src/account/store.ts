@@ -57,4 +57,6 @@ export interface AccountStore {
   setFingerprint(id: number, fingerprint: string): Promise<void>
   /** Removes the account and, by foreign keys, everything of it. */
   remove(id: number): Promise<void>
+  /** The same if nobody has made or used it since; false, and nothing happens, if somebody has. */
+  removeUnused(id: number, before: number): Promise<boolean>
 }

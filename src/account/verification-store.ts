@@ -1,6 +1,7 @@
 import type { BareJid } from '../xmpp/jid.ts'
 import type { SmsTicket } from './sms-provider.ts'
 import type { Account, AccountStore } from './store.ts'
+import type { TakeoverReason, TakeoverRules } from './takeover.ts'
 
 /** One budget of one window that a step costs one unit of. */
 export interface Spending {
@@ -32,17 +33,40 @@ export interface HeldCode {
 }
 export type NewAccount = Parameters<AccountStore['create']>[0]
 
+/** With what somebody who has proven a number comes for its account. */
+export interface Taking {
+  readonly rules: TakeoverRules
+  /** The account's registration lock was given. */
+  readonly isUnlocked: boolean
+  /** A device of the account is connected. */
+  readonly isConnected: boolean
+  /** Keyed hash of the key that was shown with the code. */
+  readonly claimant: Uint8Array | undefined
+}
+/** Why the account of a number that was proven does not go to whom has proven it, or that it is his already. */
+export type Kept =
+  /** The request was replaced, used or expired; or was made by somebody who did not say that there may be an account. */
+  | { readonly outcome: 'gone' | 'taken' | 'disabled' }
+  /** It is the account of the very key that was shown. */
+  | { readonly outcome: 'own'; readonly account: Account }
+  /** `isNew`: its devices are to be told. */
+  | { readonly outcome: 'waiting' | 'needs-lock' | 'refused'; readonly until: number; readonly isNew: boolean }
+export type Weighed =
+  | Kept
+  | { readonly outcome: 'free' }
+  | { readonly outcome: 'ripe'; readonly former: Account; readonly reason: TakeoverReason }
+
 /**
  * Tables `verification` (one row per address: requested → sent → confirmed | expired | locked) and `budget`. Times are ms since
  * the epoch.
  */
 export interface VerificationStore {
   /**
-   * In one transaction: spends the budgets (all or none), and only then looks whether the account exists; if not, the request
-   * replaces the address's former one. `former`: what that one had at a provider, if it was still open.
+   * In one transaction: spends the budgets (all or none), and only then looks whether the account exists; if not, or if the request
+   * is `forced`, it replaces the address's former one. `former`: what that one had at a provider, if it was still open.
    */
   request(
-    request: NewRequest,
+    request: NewRequest & { readonly isForced: boolean },
     account: BareJid,
     spendings: readonly Spending[],
     now: number,
@@ -72,16 +96,35 @@ export interface VerificationStore {
         readonly codeHash: Uint8Array
         readonly expiresAt: number
         readonly held: HeldCode | undefined
+        /** The only one the code is good for, if there is one. */
+        readonly claimant: Uint8Array | undefined
       }
     | { readonly outcome: 'none' | 'expired' | 'locked' }
   >
   /** Locks an open request whose tries are used up. */
   lock(subject: Uint8Array, codeHash: Uint8Array, maxTries: number): Promise<void>
   /**
-   * In one transaction: confirms the open request and creates the account. `gone`: the request was replaced, used or expired;
-   * `taken`: the name is, and the request stays.
+   * What may become of an open request whose code was right. Whoever has to wait gets his try back; if he has shown a key, the code
+   * is good for it alone from now on, as long as the claim is, and for nothing else.
    */
-  confirm(request: NewRequest, account: NewAccount, now: number): Promise<Account | 'gone' | 'taken'>
+  weigh(
+    request: NewRequest,
+    account: Pick<NewAccount, 'jid' | 'fingerprint'>,
+    taking: Taking,
+    now: number,
+  ): Promise<Weighed>
+  /**
+   * In one transaction: weighs again, then confirms the request and creates the account, after the former one has gone with all it
+   * had (`reason`: why it had to). Unless the outcome is `made` or `own` the request stays.
+   */
+  confirm(
+    request: NewRequest,
+    account: NewAccount,
+    taking: Taking,
+    now: number,
+  ): Promise<
+    Kept | { readonly outcome: 'made'; readonly account: Account; readonly reason: TakeoverReason | undefined }
+  >
   /** Spends budgets of a step that has no request. */
   spend(spendings: readonly Spending[], now: number): Promise<Refusal | { readonly outcome: 'spent' }>
   /** Removes requests and budget windows that are over; returns how many rows went. */

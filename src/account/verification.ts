@@ -2,9 +2,8 @@ import { createHmac, randomInt, timingSafeEqual } from 'node:crypto'
 import { type BareJid, domainOf } from '../xmpp/jid.ts'
 import type { PhoneNumber } from './phone-number.ts'
 import { SmsError, type SmsFault, type SmsMessage, type SmsProvider, type SmsTicket } from './sms-provider.ts'
-import type { Account } from './store.ts'
 import type { Throttle } from './throttle.ts'
-import type { HeldCode, NewAccount, NewRequest, VerificationStore } from './verification-store.ts'
+import type { HeldCode, NewAccount, NewRequest, Taking, VerificationStore } from './verification-store.ts'
 
 /**
  * `throttled`: a budget is used up; `taken`: the number has an account; `unable`: no provider took the message, or the one that holds
@@ -73,6 +72,8 @@ export interface Sending {
 /** The right code was given for an address. */
 export interface Proof {
   readonly request: NewRequest
+  /** Stands for the key that was shown with the code; undefined: none was. */
+  readonly claimant: Uint8Array | undefined
   /** True when the account was made by this very request: the answer may have been lost on its way. */
   readonly used: boolean
 }
@@ -114,12 +115,15 @@ export class Verification {
     readonly ip: string
     /** The user wants the other way. */
     readonly fallback: boolean
+    /** The user knows that the number may have an account, and means to take its place. */
+    readonly isForced: boolean
   }): Promise<Sending> {
     const code = randomInt(1_000_000).toString().padStart(6, '0')
     const subject = this.#subject(call.jid)
     const now = this.#now()
     const request = { subject, codeHash: this.#codeHash(subject, code), expiresAt: now + this.#limits.expiryMs }
-    const outcome = await this.#store.request(request, call.jid, this.#throttle.code(call.phone, call.ip), now)
+    const spendings = this.#throttle.code(call.phone, call.ip)
+    const outcome = await this.#store.request({ ...request, isForced: call.isForced }, call.jid, spendings, now)
     if (outcome.outcome === 'refused') throw new VerificationError('throttled', outcome.until)
     if (outcome.outcome === 'taken') throw new VerificationError('taken')
 
@@ -143,10 +147,15 @@ export class Verification {
 
   /**
    * Takes one try of the address's request, then compares in constant time, or asks the provider that holds the code, for `answerMs`
-   * at most. A try is spent whatever the provider answers.
+   * at most. A try is spent whatever the provider answers. `fingerprint`: of the key that was shown.
    * @throws VerificationError throttled, wrong-code, expired, locked, unable
    */
-  async check(call: { readonly jid: BareJid; readonly code: string; readonly ip: string }): Promise<Proof> {
+  async check(call: {
+    readonly jid: BareJid
+    readonly code: string
+    readonly ip: string
+    readonly fingerprint?: string
+  }): Promise<Proof> {
     const subject = this.#subject(call.jid)
     const { maxTries } = this.#limits
     const found = await this.#store.attempt(subject, this.#throttle.try(call.ip), maxTries, this.#now())
@@ -155,22 +164,32 @@ export class Verification {
     const { codeHash, expiresAt, outcome, held } = found
     const given = this.#codeHash(subject, typed(call.code))
     const request = { subject, codeHash: given, expiresAt }
+    const claimant = call.fingerprint === undefined ? undefined : this.#claimant(subject, call.fingerprint)
+    // Somebody has proven the number with this code and waits for its account: it is nobody else's.
+    const isAnothers = found.claimant !== undefined && !isSame(found.claimant, claimant)
     if (held !== undefined) {
       const answer = await this.#ask(held, typed(call.code))
       if (answer === 'gone') throw new VerificationError('expired')
       // What the provider said is kept, since it says so once: the same code may come again.
       if (answer === 'right' && (await this.#store.learn({ subject, codeHash, expiresAt }, given)))
-        return { request, used: false }
-    } else if (timingSafeEqual(codeHash, given)) return { request, used: outcome === 'confirmed' }
+        return { request, claimant, used: false }
+    } else if (timingSafeEqual(codeHash, given) && !isAnothers)
+      return { request, claimant, used: outcome === 'confirmed' }
     await this.#store.lock(subject, codeHash, maxTries)
     throw new VerificationError('wrong-code')
   }
 
-  /** Spends the proof on an account, both in one transaction; undefined when the name is taken. @throws VerificationError expired */
-  async redeem(proof: Proof, account: NewAccount): Promise<Account | undefined> {
-    const made = await this.#store.confirm(proof.request, account, this.#now())
-    if (made === 'gone') throw new VerificationError('expired')
-    return made === 'taken' ? undefined : made
+  /** What may become of the proof. */
+  weigh(
+    { request, claimant }: Proof,
+    account: Pick<NewAccount, 'jid' | 'fingerprint'>,
+    taking: Omit<Taking, 'claimant'>,
+  ) {
+    return this.#store.weigh(request, account, { ...taking, claimant }, this.#now())
+  }
+  /** Spends the proof on an account, both in one transaction. */
+  redeem({ request, claimant }: Proof, account: NewAccount, taking: Omit<Taking, 'claimant'>) {
+    return this.#store.confirm(request, account, { ...taking, claimant }, this.#now())
   }
 
   /** Spends what an account without a number costs. @throws VerificationError throttled */
@@ -301,11 +320,17 @@ export class Verification {
   #subject(jid: BareJid): Buffer {
     return createHmac('sha256', this.#key).update(`subject\0${jid}`).digest()
   }
+  #claimant(subject: Uint8Array, fingerprint: string): Buffer {
+    return createHmac('sha256', this.#key).update('claimant\0').update(subject).update(fingerprint).digest()
+  }
   #codeHash(subject: Uint8Array, code: string): Buffer {
     return createHmac('sha256', this.#key).update('code\0').update(subject).update(code).digest()
   }
 }
 
+function isSame(a: Uint8Array, b: Uint8Array | undefined): boolean {
+  return b !== undefined && a.length === b.length && timingSafeEqual(a, b)
+}
 /** People copy codes with the gaps in which they were shown. */
 function typed(code: string): string {
   return code.slice(0, 32).replace(/[\s-]/g, '')

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import type { BindInline, StreamFeature } from '../contract/handler.ts'
 import type { ConnectionCounts } from '../net/listener.ts'
 import { Negotiation } from '../stream/negotiate.ts'
-import type { BindWish, NegotiationParts, TlsFacts } from '../stream/parts.ts'
+import type { BindWish, LoggedIn, NegotiationParts, TlsFacts } from '../stream/parts.ts'
 import { Stream, type StreamContext } from '../stream/stream.ts'
 import { networkOf } from '../util/network.ts'
 import type { Element } from '../xmpp/element.ts'
@@ -24,8 +24,8 @@ export interface ClientParts {
     'features' | 'bindInlines' | 'secure' | 'bind' | 'resume' | 'readCount' | 'ended'
   >
   readonly secure: (raw: Socket, isGathered: boolean) => Promise<{ readonly socket: Socket; readonly facts: TlsFacts }>
-  /** The account's id; undefined when it does not exist or is disabled. */
-  readonly accountId: (account: BareJid) => Promise<number | undefined>
+  /** The id of the account of this address; undefined when there is none or it is disabled. */
+  readonly accountId: (account: LoggedIn) => Promise<number | undefined>
   /** Ends a session of that full JID on another node. */
   readonly endElsewhere: (jid: FullJid, node: string) => void
   readonly sessionsOf: (account: BareJid) => Promise<readonly { readonly jid: FullJid; readonly node: string }[]>
@@ -114,15 +114,16 @@ export class Clients {
   }
 
   /** RFC 6120 §7. A resource that is bound already goes to the newcomer (§7.7.2.2). @throws StanzaError */
-  async #bind(stream: Stream, account: BareJid, wish: BindWish): Promise<{ jid: FullJid; handler: ClientSession }> {
+  async #bind(stream: Stream, who: LoggedIn, wish: BindWish): Promise<{ jid: FullJid; handler: ClientSession }> {
     const { session: parts, accountId, sessionsOf, endElsewhere } = this.#parts
     const { resource: asked, stable, device, skipWaiting, begin } = wish
     const resource =
       asked === undefined || asked === '' ? randomBytes(12).toString('base64url') : prepareResource(asked)
     if (resource === undefined) throw new StanzaError('bad-request', { text: 'This resource cannot be.' })
-    const id = await accountId(account)
-    // Between login and binding the account may have gone.
-    if (id === undefined) throw new StanzaError('not-allowed', { text: 'This account is not there any more.' })
+    const { jid: account, id } = who
+    // Between login and binding the account may have gone, and its address to somebody else.
+    if ((await accountId(who)) !== id)
+      throw new StanzaError('not-allowed', { text: 'This account is not there any more.' })
     const jid = fullJid(account, resource)
     const others = await sessionsOf(account)
     const elsewhere = others.find((s) => s.jid === jid && s.node !== parts.node)
@@ -150,14 +151,14 @@ export class Clients {
   /** XEP-0198 §5. A session of another node cannot be taken over yet: the client binds anew and nothing that is kept is lost. */
   async #resume(
     stream: Stream,
-    account: BareJid,
+    { jid: account, id }: LoggedIn,
     previd: string,
     h: number,
     tell: (resumed: Element, jid: string) => void,
   ): Promise<{ handler: ClientSession } | { lost: number | undefined }> {
     const { sessions, inbox } = this.#parts.session
     const session = sessions.resumable(previd, account)
-    if (session === undefined) {
+    if (session === undefined || session.accountId !== id) {
       const name = Buffer.from(previd, 'base64url')
       return { lost: name.length === 16 ? await inbox.lastSettled(name) : undefined }
     }

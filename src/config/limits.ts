@@ -133,6 +133,7 @@ export const limits = z
       .strictObject({
         code_lifetime: duration().prefault('10m').describe('How long a code is good.'),
         code_attempts: count().default(5).describe('Wrong codes until a request is locked.'),
+        lock_attempts: count().default(5).describe('Registration locks tried on one account in a day.'),
         number: allowance(3, 6).describe('Codes sent to one number.'),
         address: allowance(10, 30).describe('Codes one address (IPv6: one /64) may ask for.'),
         prefix: allowance(20, 100).describe('Codes to numbers that share the first six digits.'),

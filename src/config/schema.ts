@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Domain } from '../xmpp/jid.ts'
 import { limits } from './limits.ts'
-import { address, domain, duration, type Secret, secret } from './units.ts'
+import { account as accountAddress, address, domain, duration, type Secret, secret } from './units.ts'
 
 /** What of a feature concerns its config section. */
 export interface FeatureSection {
@@ -67,8 +67,20 @@ const account = z
       .describe('Ways to an account of one’s own; [] is closed.'),
     open_confirmed: z.boolean('expected true or false').default(false).describe('Allows open in production.'),
     countries: z.array(country()).min(1).optional().describe('Countries whose numbers may register; absent: all.'),
-    takeover_delay: duration().prefault('24h'),
-    inactive_after: duration().optional(),
+    takeover_active: duration()
+      .prefault('7d')
+      .describe('An account used within this time is not given away at once to whoever has its number.'),
+    takeover_delay: duration().prefault('24h').describe('How long its devices may refuse to.'),
+    lock_kept: duration()
+      .prefault('30d')
+      .describe('How long after its last use the registration lock of an account holds.'),
+    inactive_after: duration()
+      .optional()
+      .describe('Accounts that nobody has used for so long are deleted; absent: none.'),
+    inactive_except: z
+      .array(accountAddress())
+      .default([])
+      .describe('Accounts that are not; nor are operators (features.commands).'),
   })
   .prefault({})
 
@@ -273,7 +285,6 @@ export function unbuiltSections(config: Config): string[] {
     http.admin !== undefined && 'http.admin',
     keys.server_key_file !== undefined && 'keys.server_key_file',
     account.registration.includes('invite') && 'account.registration invite',
-    account.inactive_after !== undefined && 'account.inactive_after',
   ]
   return found.filter((name) => name !== false)
 }

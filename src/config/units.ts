@@ -1,6 +1,6 @@
 import { inspect } from 'node:util'
 import { z } from 'zod'
-import { prepareDomain } from '../xmpp/jid.ts'
+import { type BareJid, isFull, localOf, parseJid, prepareDomain } from '../xmpp/jid.ts'
 
 const MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 const BYTES = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 } as const
@@ -34,6 +34,12 @@ export function parseRate(text: string): Rate | undefined {
   const perMs = per === undefined ? undefined : parseDuration(per)
   if (digits === undefined || perMs === undefined || perMs === 0) return undefined
   return { count: Number(digits), perMs }
+}
+
+/** The address of an account; undefined when it is none. */
+function parseAccount(text: string): BareJid | undefined {
+  const jid = parseJid(text)
+  return jid === undefined || localOf(jid) === undefined || isFull(jid) ? undefined : (jid as BareJid)
 }
 
 /** Where to listen. */
@@ -94,5 +100,6 @@ export const size = () => word(parseSize, 'a size such as 8KiB, 256KiB or 20MiB'
 export const rate = () => word(parseRate, 'a rate such as 5/1h or 100/1m')
 export const domain = () =>
   word((text) => (text === '' ? undefined : prepareDomain(text)), 'a domain such as example.org')
+export const account = () => word(parseAccount, 'an address such as admin@example.org')
 export const address = () => word(parseAddress, "an address with port such as '[::]:5222' or '127.0.0.1:5222'")
 export const secret = () => word((text) => (text === '' ? undefined : new Secret(text)), 'a text that is not empty')

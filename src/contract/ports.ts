@@ -5,6 +5,7 @@ import type { Lookups } from '../account/lookups.ts'
 import type { PrivateStore } from '../account/private-store.ts'
 import type { Registration } from '../account/registration.ts'
 import type { StrangerBudget } from '../account/stranger-budget.ts'
+import type { Takeovers } from '../account/takeovers.ts'
 import type { VcardStore } from '../account/vcard-store.ts'
 import type { ArchiveStore } from '../inbox/archive.ts'
 import type { Keys } from '../keys/directory.ts'
@@ -80,6 +81,7 @@ export interface Ports {
   readonly keys: Keys
   readonly keyTransfers: KeyTransfers
   readonly strangers: StrangerBudget
+  readonly takeovers: Pick<Takeovers, 'answer' | 'claim' | 'hasLock' | 'setLock'>
   readonly archive: ArchiveStore
 }
 export type Port = keyof Ports

@@ -16,6 +16,8 @@ export interface Recipient {
 /** A bound resource (RFC 6120 §7) of this node. What a feature remembers about it lives in a `slot`, never as a new field. */
 export interface Session extends Recipient {
   readonly account: BareJid
+  /** The account's id. Under its address there may be another account by now, whose owner this is not. */
+  readonly accountId: number
   /** Peer address without port. */
   readonly ip: string
   /** Queues for the socket. Nothing that is kept is lost by it: see inbox/. */

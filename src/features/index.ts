@@ -5,6 +5,7 @@ import contactDiscovery from './x-contact-discovery.ts'
 import deliveryPolicy from './x-delivery-policy.ts'
 import publicKeys from './x-public-keys.ts'
 import serverList from './x-server-list.ts'
+import takeover from './x-takeover.ts'
 import lastActivity from './xep0012-last-activity.ts'
 import disco from './xep0030-disco.ts'
 import multicast from './xep0033-multicast.ts'
@@ -37,6 +38,7 @@ export const FEATURES: readonly Feature[] = [
   contactDiscovery,
   multicast,
   serverList,
+  takeover,
   commands,
   vcard,
   version,

@@ -2,13 +2,17 @@ import { z } from 'zod'
 import { AccountError, type AccountFault } from '../account/accounts.ts'
 import { PasswordError, type PasswordFault } from '../account/password.ts'
 import { type Registration, RegistrationError, type RegistrationFault } from '../account/registration.ts'
+import { TakeoverError, type TakeoverFault } from '../account/takeovers.ts'
 import { VerificationError, type VerificationFault } from '../account/verification.ts'
+import type { CommandStep } from '../contract/command.ts'
 import { defineFeature } from '../contract/feature.ts'
 import type { OfferedStream } from '../contract/handler.ts'
 import type { Session } from '../contract/session.ts'
 import { TransferError, type TransferFault } from '../keys/transfers.ts'
+import { booleanOf, type DataForm, fieldValue } from '../xmpp/data-form.ts'
+import { formatDateTime } from '../xmpp/date-time.ts'
 import { child, children, type Element, el, textOf } from '../xmpp/element.ts'
-import { domainOf, localOf, prepareLocal } from '../xmpp/jid.ts'
+import { type BareJid, domainOf, localOf, prepareLocal } from '../xmpp/jid.ts'
 import { NS_DATA, NS_REGISTER } from '../xmpp/ns.ts'
 import type { Iq } from '../xmpp/stanza.ts'
 import { type Condition, StanzaError, type StanzaErrorOptions } from '../xmpp/stanza-error.ts'
@@ -23,10 +27,12 @@ const KONTALK_PRIVATE_KEY = 'http://kontalk.org/protocol/register#privatekey'
 const NS_KONTALK_ACCOUNT = 'http://kontalk.org/protocol/register#account'
 /** FORM_TYPE of a new key in the place of one that is revoked. */
 const KONTALK_KEY = 'http://kontalk.org/protocol/register#key'
+/** Our own field: the registration lock of the account to be replaced. */
+const LOCK = 'registration-lock'
 /** FORM_TYPE of a change of password by form (XEP-0077 §3.3). */
 const CHANGE_PASSWORD = 'jabber:iq:register:changepassword'
 
-type Fault = RegistrationFault | VerificationFault | AccountFault | PasswordFault | TransferFault
+type Fault = RegistrationFault | VerificationFault | AccountFault | PasswordFault | TransferFault | TakeoverFault
 type Answer = readonly [Condition, StanzaErrorOptions]
 
 const BAD_CODE: Answer = ['bad-request', { text: 'Invalid verification code.' }]
@@ -59,10 +65,40 @@ const ANSWERS = {
   'no-key': ['not-allowed', { text: 'This account has no key.' }],
   'bad-secret-key': ['bad-request', { text: 'Invalid private key.' }],
   'bad-token': ['not-authorized', { text: 'Invalid private key token.' }],
+  waiting: [
+    'service-unavailable',
+    {
+      text: 'This number has an account that is in use. Its devices were told; unless one of them refuses, come again after',
+      type: 'wait',
+    },
+  ],
+  'needs-lock': [
+    'service-unavailable',
+    { text: 'The account of this number is locked. Give its registration lock, or come again after', type: 'wait' },
+  ],
+  refused: [
+    'service-unavailable',
+    { text: 'A device of this number’s account has refused. You may ask again after', type: 'wait' },
+  ],
+  disabled: ['forbidden', { text: 'The account of this number was shut by the operator.' }],
+  'wrong-lock': ['not-authorized', { text: 'This is not the registration lock of the account.' }],
+  'lock-tried': ['service-unavailable', { text: 'Too many attempts.', type: 'wait' }],
   busy: ['resource-constraint', { text: 'Too many requests at once.' }],
 } satisfies Record<Fault, Answer>
 
 type Step = 'phone' | 'code' | 'open' | 'password' | 'remove' | 'leave-key' | 'fetch-key' | 'roll-key'
+
+const webPage = () => z.url({ protocol: /^https?$/, error: 'expected an http address' })
+/** Kontalk's apps show an image of the size that fits their screen, or the next best one, and lead to the page. */
+const brand = z.strictObject({
+  vector: webPage().describe('SVG.'),
+  small: webPage().optional(),
+  medium: webPage().optional(),
+  large: webPage().optional(),
+  hd: webPage().optional(),
+  link: webPage().optional().describe('The page of whoever runs this server.'),
+})
+type Brand = z.output<typeof brand>
 
 /** XEP-0077: In-Band Registration. */
 export default defineFeature({
@@ -71,7 +107,8 @@ export default defineFeature({
   config: z
     .strictObject({
       /** Page with the terms of service; who registers a number must accept them. */
-      terms: z.url({ protocol: /^https?$/ }).optional(),
+      terms: webPage().optional(),
+      brand: brand.optional(),
     })
     .prefault({}),
   disco: { server: [NS_REGISTER] },
@@ -100,7 +137,7 @@ export default defineFeature({
           log.error({ step: name, err: (error as Error).cause }, 'openpgp key could not be certified')
         else log.info({ step: name, fault }, 'registration step refused')
         const [condition, options]: Answer = ANSWERS[fault]
-        throw new StanzaError(condition, { ...options, cause: error })
+        throw new StanzaError(condition, { ...options, ...untilText(error, options.text), cause: error })
       }
     }
 
@@ -113,7 +150,7 @@ export default defineFeature({
         const { certificate } = stream
         const code = given('code') ?? ''
         if (certificate === undefined) throw new StanzaError('bad-request', { text: 'Invalid public key.' })
-        const call = { code, certificate, domain, ip }
+        const call = { code, certificate, domain, ip, lock: given(LOCK) }
         return certified((await step('code', () => ports.registration.submitCodeWithKey(call))).key)
       }
       const phone = given('phone')
@@ -125,10 +162,10 @@ export default defineFeature({
       }
       if (config.terms !== undefined && !isTrue(given('accept-terms')))
         throw new StanzaError('bad-request', { text: 'Service terms were not accepted.' })
-      const call = { phone, domain, ip, fallback: isTrue(given('fallback')) }
+      const call = { phone, domain, ip, fallback: isTrue(given('fallback')), force: isTrue(given('force')) }
       // Only the form of standard clients has these; Kontalk proves itself by its key, and asks for the code alone.
       if (!fields.has('password') && !fields.has('code'))
-        return onItsWay(await step('phone', () => ports.registration.submitPhone(call)))
+        return onItsWay(await step('phone', () => ports.registration.submitPhone(call)), config.brand)
 
       const [code, password] = [given('code'), fields.get('password')]
       if (!password) throw new StanzaError('not-acceptable', { text: 'Choose a password.' })
@@ -139,7 +176,7 @@ export default defineFeature({
         throw new StanzaError('not-acceptable', { text, app: formOf(instructions, config.terms) })
       }
       const account = await step('code', () =>
-        ports.registration.submitCodeWithPassword({ phone, code, password, domain, ip }),
+        ports.registration.submitCodeWithPassword({ phone, code, password, domain, ip, lock: given(LOCK) }),
       )
       return registered(localOf(account.jid))
     }
@@ -147,7 +184,7 @@ export default defineFeature({
     async function change(query: Element, session: Session): Promise<Element | undefined> {
       if (child(query, 'remove', NS_REGISTER) !== undefined) {
         if (query.children.filter((c) => typeof c !== 'string').length > 1) throw new StanzaError('bad-request')
-        await step('remove', () => ports.accounts.remove(session.account, session.jid))
+        await step('remove', () => ports.accounts.remove(session.account, session))
         // After the answer, which leaves in this turn (XEP-0077 §3.2).
         setImmediate(() => ports.sessions.end(session.account, 'not-authorized', 'The account was removed.'))
         return
@@ -159,9 +196,9 @@ export default defineFeature({
         return leftUnder(await step('leave-key', () => ports.keyTransfers.put(session.account, ring)))
       }
       if (type === KONTALK_KEY) {
-        const { account: jid, jid: by } = session
+        const { account: jid } = session
         const revoked = decoded(fields, 'revoked', 'Invalid revocation key.')
-        const call = { jid, by, revoked, ring: decoded(fields, 'publickey', 'Invalid public key.') }
+        const call = { jid, by: session, revoked, ring: decoded(fields, 'publickey', 'Invalid public key.') }
         return certified(await step('roll-key', () => ports.registration.rollOver(call)))
       }
       if (type !== undefined && type !== CHANGE_PASSWORD && type !== NS_REGISTER)
@@ -171,10 +208,25 @@ export default defineFeature({
         throw new StanzaError('bad-request', { text: 'A username and a password are needed.' })
       if (!isOwnName(username, session))
         throw new StanzaError('not-allowed', { text: 'Only your own password can be changed.' })
-      await step('password', () => ports.accounts.setPassword(session.account, password, session.jid))
-      ports.sessions.end(session.account, 'not-authorized', 'The password was changed.', session.jid)
+      await step('password', () => ports.accounts.setPassword(session.account, password, session))
+      endOthers(session)
       return
     }
+
+    /** For clients that change no passwords by themselves (XEP-0050). */
+    async function newPassword(session: Session, form: DataForm | undefined): Promise<CommandStep> {
+      const { account, accountId, jid } = session
+      if (form === undefined) return { form: passwordForm(account) }
+      const [password, again] = [fieldValue(form, 'password'), fieldValue(form, 'again')]
+      if (!password) throw new StanzaError('not-acceptable', { text: 'Choose a password.' })
+      if (password !== again) throw new StanzaError('not-acceptable', { text: 'The two passwords differ.' })
+      const keepsSessions = booleanOf(form, 'end-sessions') === false
+      const by = { account, accountId, jid, keepsSessions }
+      await step('password', () => ports.accounts.setPassword(account, password, by))
+      return { note: 'The password was changed.' }
+    }
+    const endOthers = ({ account, jid }: Session): void =>
+      ports.sessions.end(account, 'not-authorized', 'The password was changed.', jid)
 
     async function fetchKey(wanted: Element, { ip }: OfferedStream): Promise<Element> {
       const token = child(wanted, 'token', NS_KONTALK_ACCOUNT)
@@ -216,6 +268,14 @@ export default defineFeature({
         { ...names, target: 'server', type: 'get', answer: (call) => about(atHome(call)) },
         { ...names, target: 'server', type: 'set', answer: (call) => change(call.payload, atHome(call)) },
       ],
+      commands: [
+        {
+          node: 'change-password',
+          name: 'Change my password',
+          who: 'account',
+          run: ({ session, form }) => newPassword(session, form),
+        },
+      ],
     }
   },
 })
@@ -226,8 +286,15 @@ function faultOf(error: unknown): Fault | undefined {
     error instanceof VerificationError ||
     error instanceof AccountError ||
     error instanceof PasswordError ||
-    error instanceof TransferError
+    error instanceof TransferError ||
+    error instanceof TakeoverError
   return known ? error.fault : undefined
+}
+
+/** From when on it may be tried again, where the text asks for it. */
+function untilText(error: unknown, text: string | undefined): { readonly text?: string } {
+  if (!(error instanceof TakeoverError) || error.until === undefined || text?.endsWith(' after') !== true) return {}
+  return { text: `${text} ${formatDateTime(new Date(Math.ceil(error.until / 1000) * 1000))}.` }
 }
 
 type Instructions = Registration['instructions']
@@ -268,8 +335,8 @@ function formOf({ open, canFallback }: Instructions, terms: string | undefined):
     field('code', 'text-single', 'Code, once you have it'),
     ...(open ? [field('username', 'text-single', 'Username, instead of a phone number')] : []),
     field('password', 'text-private', 'Password', undefined, required),
-    // Kontalk's own; hidden, since a user who sees them can only do harm.
-    field('force', 'hidden', 'Force registration', '0'),
+    field('force', 'boolean', 'Replace the account that this number has; all of it is lost', '0'),
+    field(LOCK, 'text-private', 'Registration lock of that account, if it has one'),
     ...(canFallback ? [field('fallback', 'boolean', 'Send the code the other way', '0')] : []),
     field('challenge', 'hidden', 'Challenge type', 'pin'),
   ]
@@ -282,12 +349,18 @@ function formOf({ open, canFallback }: Instructions, terms: string | undefined):
 }
 
 /** Kontalk's answer to a number. `from` must be there. */
-function onItsWay({ sender, canFallback }: { readonly sender: string; readonly canFallback: boolean }): Element {
+function onItsWay(
+  { sender, canFallback }: { readonly sender: string; readonly canFallback: boolean },
+  shown: Brand | undefined,
+): Element {
   const fields = [
     field('FORM_TYPE', 'hidden', undefined, NS_REGISTER),
     field('from', 'text-single', 'Sender ID', sender),
     field('challenge', 'text-single', 'Challenge type', 'pin'),
     ...(canFallback ? [field('can-fallback', 'boolean', 'Can be sent another way', 'true')] : []),
+    ...Object.entries(shown ?? {}).map(([name, url]) =>
+      field(name === 'link' ? 'brand-link' : `brand-image-${name}`, 'text-single', undefined, url),
+    ),
   ]
   const instructions = el('instructions', NS_REGISTER, {}, 'A text message with a code is on its way.')
   return el('query', NS_REGISTER, {}, instructions, el('x', NS_DATA, { type: 'form' }, ...fields))
@@ -330,6 +403,19 @@ function decoded(fields: ReadonlyMap<string, string>, name: string, text: string
   const packed = (fields.get(name) ?? '').replaceAll(/\s+/g, '')
   if (!/^[A-Za-z0-9+/]+={0,2}$/.test(packed)) throw new StanzaError('bad-request', { text })
   return Buffer.from(packed, 'base64')
+}
+
+function passwordForm(account: BareJid) {
+  return {
+    title: 'Change my password',
+    instructions: `With it any XMPP client logs in, as ${account}.`,
+    formType: 'fernruf:change-password',
+    fields: [
+      { var: 'password', type: 'text-private', label: 'New password', required: true },
+      { var: 'again', type: 'text-private', label: 'The same again', required: true },
+      { var: 'end-sessions', type: 'boolean', label: 'End my other sessions', values: ['1'] },
+    ],
+  } as const
 }
 
 function registered(local = ''): Element {

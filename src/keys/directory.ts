@@ -100,6 +100,22 @@ export class Keys {
   }
 
   /**
+   * Certifies the key of an account that was registered with it before, whatever the shown copy lacks, and keeps it.
+   * @throws KeyError, StoreError
+   */
+  async renewed(account: Pick<Account, 'id' | 'jid'>, { ring, jid }: CandidateKey): Promise<Buffer> {
+    const now = this.#now()
+    const stored = await this.#store.find(account.id)
+    const known = stored?.fingerprint === ring.fingerprint
+    // A revocation may be on the stored copy alone.
+    const whole = known ? (await PublicRing.read(stored.ring, this.#judge)).merged(ring) : ring
+    whole.checkTime(now)
+    const { bytes } = await this.#server.certify(whole, jid, now)
+    await this.#put(account, ring.fingerprint, bytes)
+    return bytes
+  }
+
+  /**
    * The account that may log in with this certificate: it exists, was registered with exactly this key, and our certification
    * is on the ring once it is merged with the stored one. Renews the certification in time. Makes no account.
    * @throws KeyError, StoreError
@@ -107,14 +123,14 @@ export class Keys {
   async login(
     certificate: Uint8Array,
     domain: Domain,
-  ): Promise<{ readonly jid: BareJid; readonly fingerprint: string }> {
+  ): Promise<{ readonly jid: BareJid; readonly account: number; readonly fingerprint: string }> {
     const { jid, fingerprint, ring } = await this.candidate(certificate, domain)
     const account = await this.#accounts.find(jid)
     if (account === undefined) throw new KeyError('no-account')
     if (account.fingerprint !== fingerprint) throw new KeyError('other-key')
     await this.#merge(account, jid, ring)
     if (account.disabledAt !== undefined) throw new KeyError('account-disabled')
-    return { jid, fingerprint }
+    return { jid, account: account.id, fingerprint }
   }
 
   /**

@@ -141,6 +141,15 @@ export class SqlAccountStore implements AccountStore {
   async remove(id: number): Promise<void> {
     await this.#database.query('delete from account where id = $1', [id])
   }
+
+  async removeUnused(id: number, before: number): Promise<boolean> {
+    const rows = await this.#database.query(
+      `delete from account where id = $1 and created_at < $2 and disabled_at is null
+       and not exists (select 1 from last_active l where l.account_id = $1 and l.at >= $2) returning id`,
+      [id, before],
+    )
+    return rows.length > 0
+  }
 }
 
 const secretsOf = (row: SecretsRow): ScramSecrets | undefined =>

@@ -1,9 +1,11 @@
+import type { ActivityStore } from '../account/activity.ts'
 import type { DataKeyStore } from '../account/data-key-store.ts'
 import type { LastSeenStore } from '../account/last-seen-store.ts'
 import type { LoginStore } from '../account/login-store.ts'
 import type { LookupStore } from '../account/lookup-store.ts'
 import type { PrivateStore } from '../account/private-store.ts'
 import type { AccountStore } from '../account/store.ts'
+import type { TakeoverStore } from '../account/takeover-store.ts'
 import type { VcardStore } from '../account/vcard-store.ts'
 import type { ArchiveStore } from '../inbox/archive.ts'
 import type { InboxStore } from '../inbox/store.ts'
@@ -13,6 +15,7 @@ import type { ReportStore } from '../roster/report-store.ts'
 import type { RosterStore } from '../roster/store.ts'
 import { StartError } from '../util/start-error.ts'
 import { SqlAccountStore } from './account-store.ts'
+import { SqlActivityStore } from './activity-store.ts'
 import { SqlArchiveStore } from './archive-store.ts'
 import { SqlBlockStore } from './block-store.ts'
 import { SqlDataKeyStore } from './data-key-store.ts'
@@ -28,6 +31,7 @@ import { SqlReportStore } from './report-store.ts'
 import { SqlRosterStore } from './roster-store.ts'
 import { type Database, StoreError } from './sql.ts'
 import { SqliteDatabase } from './sqlite/database.ts'
+import { SqlTakeoverStore } from './takeover-store.ts'
 import { SqlVcardStore } from './vcard-store.ts'
 
 export interface Stores {
@@ -45,6 +49,8 @@ export interface Stores {
   readonly archive: ArchiveStore
   readonly dataKeys: DataKeyStore
   readonly keyTransfers: KeyTransferStore
+  readonly takeovers: TakeoverStore
+  readonly activity: ActivityStore
   /** Brings the database up to date; returns the names of the migrations applied. @throws StartError, StoreError */
   migrate(): Promise<readonly string[]>
   close(): Promise<void>
@@ -88,6 +94,8 @@ function storesOn(database: Database, inbox: InboxStore, now: () => number): Sto
     archive: new SqlArchiveStore(database),
     dataKeys: new SqlDataKeyStore(database),
     keyTransfers: new SqlKeyTransferStore(database),
+    takeovers: new SqlTakeoverStore(database),
+    activity: new SqlActivityStore(database),
     migrate: () => migrate(database),
     close: () => database.close(),
   }

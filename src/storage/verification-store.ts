@@ -1,14 +1,16 @@
-import type { Account } from '../account/store.ts'
+import { type Claim, judge } from '../account/takeover.ts'
 import type {
   HeldCode,
   NewAccount,
   NewRequest,
   Refusal,
   Spending,
+  Taking,
   VerificationStore,
+  Weighed,
 } from '../account/verification-store.ts'
 import type { BareJid } from '../xmpp/jid.ts'
-import { SqlAccountStore } from './account-store.ts'
+import { ACCOUNT_COLUMNS, type AccountRow, accountOf, SqlAccountStore } from './account-store.ts'
 import type { Database, Sql, Transaction } from './sql.ts'
 
 /** A new window begins with the first spending after the old one's end; a full one takes nothing, and does not move. */
@@ -21,10 +23,10 @@ const SPEND = `
   returning spent`
 const BUDGET_END = 'select ends_at from budget where kind = $1 and key = $2 and window_ms = $3'
 const REQUEST = `
-  insert into verification (subject, state, code_hash, tries, expires_at) values ($1, 'requested', $2, 0, $3)
+  insert into verification (subject, state, code_hash, tries, expires_at, forced) values ($1, 'requested', $2, 0, $3, $4)
   on conflict (subject) do update set
     state = excluded.state, code_hash = excluded.code_hash, tries = excluded.tries, expires_at = excluded.expires_at,
-    provider = null, ticket = null`
+    forced = excluded.forced, claimant = null, provider = null, ticket = null`
 const FORMER = `
   select provider, ticket from verification where subject = $1 and expires_at > $2 and state in ('requested', 'sent')`
 const LEARN = `
@@ -38,7 +40,7 @@ const SETTLE = `
 const TRY = `
   update verification set tries = tries + 1
   where subject = $1 and expires_at > $2 and tries < $3 and state in ('requested', 'sent', 'confirmed')
-  returning state, code_hash, expires_at, provider, ticket`
+  returning state, code_hash, expires_at, provider, ticket, claimant`
 const STATE = 'select state, tries, expires_at from verification where subject = $1'
 const END = `update verification set state = $2 where subject = $1 and state in ('requested', 'sent')`
 const LOCK = `
@@ -48,6 +50,22 @@ const CONFIRM = `
   update verification set state = 'confirmed'
   where subject = $1 and code_hash = $2 and expires_at > $3 and state in ('requested', 'sent')
   returning state`
+const OPEN = `
+  select tries, expires_at, forced, claimant from verification
+  where subject = $1 and code_hash = $2 and expires_at > $3 and state in ('requested', 'sent')`
+const GIVE_BACK = 'update verification set tries = $2, expires_at = $3, claimant = $4 where subject = $1'
+const FORMER_ACCOUNT = `select ${ACCOUNT_COLUMNS} from account a where a.jid = $1`
+/** Never none, of an account that is there. */
+const TAKEOVER = `
+  select l.at as last_active, case when r.account_id is null then 0 else 1 end as has_lock,
+    t.state, t.asked_at, t.ripe_at, t.expires_at
+  from account a left join last_active l on l.account_id = a.id
+  left join registration_lock r on r.account_id = a.id left join takeover t on t.account_id = a.id
+  where a.id = $1`
+const CLAIM = `
+  insert into takeover (account_id, state, asked_at, ripe_at, expires_at) values ($1, $2, $3, $4, $5)
+  on conflict (account_id) do update set
+    state = excluded.state, asked_at = excluded.asked_at, ripe_at = excluded.ripe_at, expires_at = excluded.expires_at`
 
 /** Ends a transaction whose spending or creating is to be undone. */
 class Undo<T> extends Error {
@@ -66,11 +84,18 @@ export class SqlVerificationStore implements VerificationStore {
     this.#db = database
   }
 
-  request(request: NewRequest, account: BareJid, spendings: readonly Spending[], now: number) {
+  request(
+    request: NewRequest & { readonly isForced: boolean },
+    account: BareJid,
+    spendings: readonly Spending[],
+    now: number,
+  ) {
+    const { subject, codeHash, expiresAt, isForced } = request
     return this.#spending(spendings, now, async (sql) => {
-      if ((await accountsIn(sql, now).find(account)) !== undefined) return { outcome: 'taken' } as const
-      const [former] = await sql.query<HeldRow>(FORMER, [request.subject, now])
-      await sql.query(REQUEST, [request.subject, request.codeHash, request.expiresAt])
+      const known = await accountsIn(sql, now).find(account)
+      if (known !== undefined && !isForced) return { outcome: 'taken' } as const
+      const [former] = await sql.query<HeldRow>(FORMER, [subject, now])
+      await sql.query(REQUEST, [subject, codeHash, expiresAt, Number(isForced)])
       return { outcome: 'requested', former: former && heldOf(former) } as const
     })
   }
@@ -90,7 +115,8 @@ export class SqlVerificationStore implements VerificationStore {
       const [row] = await sql.query<OpenRow>(TRY, [subject, now, maxTries])
       if (row === undefined) return { outcome: await closedState(sql, subject, maxTries, now) } as const
       const outcome = row.state === 'confirmed' ? 'confirmed' : 'open'
-      return { outcome, codeHash: row.code_hash, expiresAt: row.expires_at, held: heldOf(row) } as const
+      const claimant = row.claimant ?? undefined
+      return { outcome, codeHash: row.code_hash, expiresAt: row.expires_at, held: heldOf(row), claimant } as const
     })
   }
 
@@ -98,13 +124,28 @@ export class SqlVerificationStore implements VerificationStore {
     await this.#db.query(LOCK, [subject, codeHash, maxTries])
   }
 
-  confirm(request: NewRequest, account: NewAccount, now: number): Promise<Account | 'gone' | 'taken'> {
+  weigh(
+    request: NewRequest,
+    account: Pick<NewAccount, 'jid' | 'fingerprint'>,
+    taking: Taking,
+    now: number,
+  ): Promise<Weighed> {
+    return this.#db.transaction((sql) => weigh(sql, request, account, taking, now))
+  }
+
+  confirm(request: NewRequest, account: NewAccount, taking: Taking, now: number) {
     return this.#undoable(async (sql) => {
+      const weighed = await weigh(sql, request, account, taking, now)
+      if (weighed.outcome !== 'free' && weighed.outcome !== 'ripe' && weighed.outcome !== 'own') return weighed
       const confirmed = await sql.query(CONFIRM, [request.subject, request.codeHash, now])
-      if (confirmed.length === 0) return 'gone'
-      const made = await accountsIn(sql, now).create(account)
-      if (made === undefined) throw new Undo('taken' as const)
-      return made
+      if (confirmed.length === 0) return { outcome: 'gone' } as const
+      if (weighed.outcome === 'own') return weighed
+      const accounts = accountsIn(sql, now)
+      if (weighed.outcome === 'ripe') await accounts.remove(weighed.former.id)
+      const made = await accounts.create(account)
+      if (made === undefined) throw new Undo({ outcome: 'taken' } as const)
+      const reason = weighed.outcome === 'ripe' ? weighed.reason : undefined
+      return { outcome: 'made', account: made, reason } as const
     })
   }
 
@@ -157,6 +198,60 @@ function accountsIn(sql: Transaction, now: number): SqlAccountStore {
   return new SqlAccountStore(database, () => now)
 }
 
+/** Locks the request and the account, so that what was weighed stays so until the transaction ends. */
+async function weigh(
+  sql: Sql,
+  { subject, codeHash }: NewRequest,
+  { jid, fingerprint }: Pick<NewAccount, 'jid' | 'fingerprint'>,
+  { rules, isUnlocked, isConnected, claimant }: Taking,
+  now: number,
+): Promise<Weighed> {
+  const locked = (text: string): string => (sql.dialect === 'postgres' ? `${text} for update` : text)
+  const [request] = await sql.query<WeighedRow>(locked(OPEN), [subject, codeHash, now])
+  if (request === undefined) return { outcome: 'gone' }
+  const [row] = await sql.query<AccountRow>(locked(FORMER_ACCOUNT), [jid])
+  const isBound = request.claimant !== null
+  if (row === undefined) return { outcome: isBound ? 'gone' : 'free' }
+  const former = accountOf(row)
+  if (former.disabledAt !== undefined) return { outcome: 'disabled' }
+  if (fingerprint !== undefined && former.fingerprint === fingerprint) return { outcome: 'own', account: former }
+  if (request.forced === 0) return { outcome: 'taken' }
+  const [found] = await sql.query<TakeoverRow>(TAKEOVER, [former.id])
+  const lastActive = isConnected ? now : (found?.last_active ?? undefined)
+  const claim = found && claimOf(found)
+  // Whoever had the number once opens nothing anew by it: such a code is good for the claim that it has opened.
+  if (isBound && (claim === undefined || claim.expiresAt <= now)) return { outcome: 'gone' }
+  const verdict = judge({ now, lastActive, hasLock: found?.has_lock === 1, isUnlocked, claim }, rules)
+  if (verdict.outcome === 'ripe') return { outcome: 'ripe', former, reason: verdict.reason }
+  const opened = verdict.outcome === 'refused' ? undefined : verdict.opened
+  if (opened !== undefined)
+    await sql.query(CLAIM, [former.id, opened.state, opened.askedAt, opened.ripeAt, opened.expiresAt])
+  const isKept = claimant !== undefined && verdict.outcome !== 'refused'
+  const expiresAt = isKept ? Math.max(request.expires_at, (opened ?? claim)?.expiresAt ?? 0) : request.expires_at
+  const tries = Math.max(0, request.tries - 1)
+  await sql.query(GIVE_BACK, [subject, tries, expiresAt, isKept ? claimant : request.claimant])
+  return { outcome: verdict.outcome, until: verdict.until, isNew: opened !== undefined }
+}
+
+interface WeighedRow {
+  readonly tries: number
+  readonly expires_at: number
+  readonly forced: number
+  readonly claimant: Uint8Array | null
+}
+interface TakeoverRow {
+  readonly last_active: number | null
+  readonly has_lock: number
+  readonly state: Claim['state'] | null
+  readonly asked_at: number
+  readonly ripe_at: number
+  readonly expires_at: number
+}
+const claimOf = (row: TakeoverRow): Claim | undefined =>
+  row.state === null
+    ? undefined
+    : { state: row.state, askedAt: row.asked_at, ripeAt: row.ripe_at, expiresAt: row.expires_at }
+
 interface HeldRow {
   readonly provider: string | null
   readonly ticket: string | null
@@ -165,6 +260,7 @@ interface OpenRow extends HeldRow {
   readonly state: string
   readonly code_hash: Uint8Array
   readonly expires_at: number
+  readonly claimant: Uint8Array | null
 }
 
 function heldOf({ provider, ticket }: HeldRow): HeldCode | undefined {

@@ -1,7 +1,7 @@
 import type { Element } from '../xmpp/element.ts'
 import type { BareJid } from '../xmpp/jid.ts'
 import type { SaslError } from '../xmpp/sasl-error.ts'
-import type { NegotiationParts, TlsFacts } from './parts.ts'
+import type { LoggedIn, NegotiationParts, TlsFacts } from './parts.ts'
 import type { MechanismName } from './sasl.ts'
 import type { SaslContext } from './sasl-mechanism.ts'
 import type { Stream, StreamHandler } from './stream.ts'
@@ -20,7 +20,7 @@ export interface LoginHost {
   waiting<T>(work: () => Promise<T>, then: (result: T) => void, failed: (error: unknown) => void): void
   /** Sends the refusal and counts it. @throws StreamError when there were too many */
   refused(mechanism: string, error: SaslError, failure: Element): void
-  authenticated(jid: BareJid, mechanism: string): void
+  authenticated(account: LoggedIn, mechanism: string): void
   handOver(handler: StreamHandler): void
   /** <stream:features/> of the stream as it is now; `counted`: stanzas are acknowledged already. */
   features(bound: 'unbound' | 'bound' | 'counted'): string

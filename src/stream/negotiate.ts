@@ -10,7 +10,7 @@ import { StreamError } from '../xmpp/stream-error.ts'
 import type { HeaderToken, RawElement } from '../xmpp/tokenizer.ts'
 import type { LoginHost } from './login-host.ts'
 import { limitsFeature, loginFeatures } from './offer.ts'
-import type { BindWish, NegotiationParts, TlsFacts } from './parts.ts'
+import type { BindWish, LoggedIn, NegotiationParts, TlsFacts } from './parts.ts'
 import { advertisedBy, bindingTypesFor, type MechanismName, mechanismsFor } from './sasl.ts'
 import type { SaslContext } from './sasl-mechanism.ts'
 import { Sasl1 } from './sasl1.ts'
@@ -40,7 +40,7 @@ export class Negotiation implements StreamHandler, LoginHost {
   #facts: TlsFacts | undefined
   #from: BareJid | undefined
   #mechanisms: readonly MechanismName[] = []
-  #account: BareJid | undefined
+  #account: LoggedIn | undefined
   #failures = 0
   #deadline: number
   #isRegistering = false
@@ -87,10 +87,10 @@ export class Negotiation implements StreamHandler, LoginHost {
     if (++this.#failures >= this.parts.loginAttempts)
       throw new StreamError('policy-violation', 'Too many failed attempts.')
   }
-  authenticated(jid: BareJid, mechanism: string): void {
+  authenticated(account: LoggedIn, mechanism: string): void {
     this.parts.tried(this.stream.ip, mechanism, 'success')
-    this.parts.loggedIn(jid)
-    this.#account = jid
+    this.parts.loggedIn(account)
+    this.#account = account
     this.#flags.add('authenticated')
     this.stream.limits = this.parts.limits.after
   }
@@ -249,7 +249,7 @@ export class Negotiation implements StreamHandler, LoginHost {
     this.stream.sendElement(el('iq', NS_CLIENT, attrs, ...payload))
   }
 
-  #bind(raw: RawElement, payload: Element, account: BareJid): void {
+  #bind(raw: RawElement, payload: Element, account: LoggedIn): void {
     const resource = child(payload, 'resource', NS_BIND)
     const { device } = this.#sasl2
     const wish: BindWish = {
@@ -274,7 +274,7 @@ export class Negotiation implements StreamHandler, LoginHost {
     )
   }
   /** XEP-0198 §5. */
-  #resume(raw: RawElement, account: BareJid): void {
+  #resume(raw: RawElement, account: LoggedIn): void {
     const { previd, h } = raw.element.attrs
     const count = this.parts.readCount(h)
     this.waiting(

@@ -24,6 +24,12 @@ export interface BoundSession extends StreamHandler, Session {
   enable(attrs: Attributes): Element
 }
 
+/** Who has logged in: the account whose credentials were checked, not whichever bears its address now. */
+export interface LoggedIn {
+  readonly jid: BareJid
+  readonly id: number
+}
+
 /** What is to be bound. */
 export interface BindWish {
   /** Undefined: a generated one. */
@@ -58,11 +64,11 @@ export interface NegotiationParts {
   /** Asked before each attempt; false when this address has failed too often. */
   readonly mayTry: (ip: string) => boolean
   readonly tried: (ip: string, mechanism: string, outcome: 'success' | SaslError) => void
-  readonly loggedIn: (account: BareJid) => void
+  readonly loggedIn: (account: LoggedIn) => void
   /** Binds a resource; the session becomes the stream's handler. @throws StanzaError */
   readonly bind: (
     stream: Stream,
-    account: BareJid,
+    account: LoggedIn,
     wish: BindWish,
   ) => Promise<{ readonly jid: FullJid; readonly handler: BoundSession }>
   /**
@@ -71,7 +77,7 @@ export interface NegotiationParts {
    */
   readonly resume: (
     stream: Stream,
-    account: BareJid,
+    account: LoggedIn,
     previd: string,
     h: number,
     tell: (resumed: Element, jid: string) => void,

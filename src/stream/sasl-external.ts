@@ -26,9 +26,9 @@ export class External implements Mechanism {
     if (certificate === undefined) throw new SaslError('not-authorized', 'no client certificate')
     // A resumed session carries the certificate without proof, on this connection, that the peer has its key.
     if (isResumed) throw new SaslError('not-authorized', 'TLS session was resumed')
-    const { jid } = await this.#login(() => bridgeLogin(certificate, domain))
+    const { jid, account } = await this.#login(() => bridgeLogin(certificate, domain))
     checkAuthzid(authzid, jid)
-    return { kind: 'success', jid, additional: undefined }
+    return { kind: 'success', jid, account, additional: undefined }
   }
 
   async #login<T>(login: () => Promise<T>): Promise<T> {

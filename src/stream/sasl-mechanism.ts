@@ -27,13 +27,22 @@ export interface SaslContext {
   readonly decoys: DecoySecrets
   readonly passwords: Passwords
   /** Checks a bridge certificate: `Keys.login`. @throws KeyError */
-  readonly bridgeLogin: (certificate: Uint8Array, domain: Domain) => Promise<{ readonly jid: BareJid }>
+  readonly bridgeLogin: (
+    certificate: Uint8Array,
+    domain: Domain,
+  ) => Promise<{ readonly jid: BareJid; readonly account: number }>
 }
 
 /** What one message of the initiating entity led to. */
 export type SaslStep =
   | { readonly kind: 'challenge'; readonly challenge: Buffer }
-  | { readonly kind: 'success'; readonly jid: BareJid; readonly additional: Buffer | undefined }
+  | {
+      readonly kind: 'success'
+      readonly jid: BareJid
+      /** The account's id, as it was when its credentials were read: later there may be another account of this address. */
+      readonly account: number
+      readonly additional: Buffer | undefined
+    }
 
 /** One attempt of one mechanism (RFC 4422 §3). After a success or a throw it must not be used again. */
 export interface Mechanism {

@@ -56,7 +56,7 @@ export class Sasl1 {
         }
         const payload = result.additional === undefined ? [] : [encodePayload(result.additional)]
         stream.sendElement(el('success', NS_SASL, {}, ...payload))
-        this.#host.authenticated(result.jid, this.#mechanism?.name ?? '')
+        this.#host.authenticated({ jid: result.jid, id: result.account }, this.#mechanism?.name ?? '')
         this.#mechanism = undefined
         stream.restart()
       },

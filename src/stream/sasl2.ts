@@ -14,7 +14,7 @@ import { StreamError } from '../xmpp/stream-error.ts'
 import type { RawElement } from '../xmpp/tokenizer.ts'
 import { countOnWire } from './ack-queue.ts'
 import type { LoginHost } from './login-host.ts'
-import type { BoundSession } from './parts.ts'
+import type { BoundSession, LoggedIn } from './parts.ts'
 import { createMechanism, Guarded } from './sasl.ts'
 import { HashedToken, tokenMechanismsFor } from './sasl-ht.ts'
 import { decodeResponse, type Mechanism, type SaslStep } from './sasl-mechanism.ts'
@@ -42,6 +42,8 @@ interface Attempt {
   /** The account as it was before anything was proven: what has changed since makes the proof worthless. */
   state: LoginState | undefined
   jid: BareJid | undefined
+  /** The id of the account whose credentials were checked. */
+  account: number | undefined
   /** Tasks to come, the one under way first. */
   readonly tasks: { readonly name: string; salt: Pick<ScramSecrets, 'salt' | 'iterations'> | undefined }[]
 }
@@ -97,7 +99,7 @@ export class Sasl2 {
   #begin(request: Sasl2Request): Attempt {
     const { from, facts, parts, context, mechanisms } = this.#host
     const { mechanism, agent, fast } = request
-    const shared = { request, state: undefined, jid: undefined, tasks: [] }
+    const shared = { request, state: undefined, jid: undefined, account: undefined, tasks: [] }
     const hash = from === undefined || agent?.id === undefined ? undefined : parts.devices.agentOf(from, agent.id)
     if (!tokenMechanismsFor(facts).includes(mechanism)) {
       const run = createMechanism(mechanism, context, mechanisms)
@@ -125,7 +127,10 @@ export class Sasl2 {
     if (from !== undefined && step.jid !== from)
       throw new SaslError('invalid-authzid', 'This is not whom the stream comes from.')
     attempt.jid = step.jid
+    attempt.account = step.account
     attempt.state = attempt.token?.login?.state ?? attempt.state
+    // Between the two the account has gone, and its address to somebody else.
+    if (attempt.state !== undefined && attempt.state.id !== step.account) throw new SaslError('credentials-expired')
     await this.#findTasks(attempt, step.jid)
     const additional = step.additional === undefined ? [] : [base64Element('additional-data', step.additional)]
     if (attempt.tasks.length > 0) this.#continue(attempt, additional)
@@ -187,7 +192,8 @@ export class Sasl2 {
     } catch (cause) {
       throw new SaslError('temporary-auth-failure', undefined, { cause })
     }
-    this.#host.authenticated(jid, request.mechanism)
+    const account = { jid, id: attempt.account as number }
+    this.#host.authenticated(account, request.mechanism)
     this.#state = 'idle'
     const success = (identity: string, ...inline: readonly Element[]): Element =>
       el('success', NS_SASL2, {}, ...additional, el('authorization-identifier', NS_SASL2, {}, identity), ...inline)
@@ -197,7 +203,7 @@ export class Sasl2 {
       const { previd, h } = request.resume
       // XEP-0198 §9.2: "stream features MUST NOT be sent in this case".
       const tell = (resumed: Element, full: string) => this.#send(success(full, resumed, ...tokens))
-      const result = await parts.resume(stream, jid, previd, h, tell)
+      const result = await parts.resume(stream, account, previd, h, tell)
       if ('handler' in result) {
         this.#host.handOver(result.handler)
         return
@@ -209,7 +215,7 @@ export class Sasl2 {
       stream.send(this.#host.features('unbound'))
       return
     }
-    const { full, bound, isCounted } = await this.#bind(attempt, jid)
+    const { full, bound, isCounted } = await this.#bind(attempt, account)
     const answer = serialize(success(full, ...failed, bound, ...tokens), NS_CLIENT)
     stream.uncork(answer + this.#host.features(isCounted ? 'counted' : 'bound'))
   }
@@ -237,7 +243,7 @@ export class Sasl2 {
     return [tokenElement(given)]
   }
 
-  async #bind(attempt: Attempt, jid: BareJid) {
+  async #bind(attempt: Attempt, account: LoggedIn) {
     const { stream, parts } = this.#host
     const { tag, element } = attempt.request.bind as NonNullable<Sasl2Request['bind']>
     const device = this.#device
@@ -255,7 +261,7 @@ export class Sasl2 {
     stream.cork()
     let bound: { readonly jid: string }
     try {
-      bound = await parts.bind(stream, jid, {
+      bound = await parts.bind(stream, account, {
         resource,
         skipWaiting: true,
         begin,

@@ -55,6 +55,7 @@ const TESTED: Readonly<Record<string, string>> = {
   'inbox.open_bytes': HERE,
   'registration.code_lifetime': 'e2e/attacks-registration.slow.test.ts',
   'registration.code_attempts': 'e2e/attacks-registration.slow.test.ts',
+  'registration.lock_attempts': 'e2e/kontalk-takeover.slow.test.ts',
   'registration.number': 'e2e/attacks-registration.slow.test.ts',
   'registration.address': 'e2e/attacks-registration.slow.test.ts',
   'registration.prefix': 'e2e/attacks-registration.slow.test.ts',

@@ -18,6 +18,7 @@ export const bare = (local: string): BareJid => (local.includes('@') ? local : `
 export class FakeSession implements Session {
   readonly jid: FullJid
   readonly account: BareJid
+  readonly accountId = 1
   readonly node = 'n1'
   readonly ip = '192.0.2.1'
   priority: number | undefined

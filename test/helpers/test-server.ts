@@ -52,10 +52,14 @@ const WIDE_LIMITS = {
 
 const secrets = new Map<string, ReturnType<typeof secretsOf>>()
 
-/** Starts `count` servers on free loopback ports, with real TLS and stores that are gone afterwards. */
-export async function startTestServers(count: number, settings: ServerSettings = {}): Promise<TestServers> {
+/** Starts `count` servers on free loopback ports, with real TLS and stores that are gone afterwards, unless they are others'. */
+export async function startTestServers(
+  count: number,
+  settings: ServerSettings = {},
+  others?: Stores,
+): Promise<TestServers> {
   const folder = await mkdtemp(join(tmpdir(), 'fernruf-story-'))
-  const store = await emptyStores()
+  const store = others === undefined ? await emptyStores() : { stores: others, remove: async () => undefined }
   const network = new MemoryNetwork()
   const codes: string[] = []
   const logged: string[] = []

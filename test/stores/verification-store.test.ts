@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { NewRequest, Spending } from '../../src/account/verification-store.ts'
+import type { NewRequest, Spending, Taking } from '../../src/account/verification-store.ts'
 import { SqlVerificationStore } from '../../src/storage/verification-store.ts'
 import { bytes, createAccount, jid, secrets } from '../helpers/store-samples.ts'
 import { withStores } from '../helpers/test-database.ts'
@@ -8,7 +8,8 @@ const NOW = 1_800_000_000_000
 const HOUR = 3_600_000
 const ALICE = jid('alice@example.org')
 const SUBJECT = bytes('subject')
-const request = (code: string): NewRequest => ({
+const request = (code: string, isForced = false): NewRequest & { readonly isForced: boolean } => ({
+  isForced,
   subject: SUBJECT,
   codeHash: bytes(code.padEnd(32)),
   expiresAt: NOW + 600_000,
@@ -19,6 +20,12 @@ const budget = (kind: string, limit: number, key = 'key', windowMs = HOUR): Spen
   windowMs,
   limit,
 })
+const TAKING: Taking = {
+  rules: { activeMs: 168 * HOUR, delayMs: 24 * HOUR, lockKeptMs: 720 * HOUR },
+  isUnlocked: false,
+  isConnected: false,
+  claimant: undefined,
+}
 const account = { jid: ALICE, isNumber: true, fingerprint: 'A'.repeat(40), secrets: [secrets('SCRAM-SHA-1')] }
 
 withStores('a request is sent, tried, confirmed, and makes the account', async ({ database, accounts }) => {
@@ -29,13 +36,13 @@ withStores('a request is sent, tried, confirmed, and makes the account', async (
   assert.ok(open.outcome === 'open')
   assert.deepEqual(Buffer.from(open.codeHash), Buffer.from(request('1').codeHash))
   assert.equal(open.expiresAt, NOW + 600_000)
-  const made = await store.confirm(request('1'), account, NOW)
-  assert.ok(typeof made === 'object')
-  assert.deepEqual(await accounts.find(ALICE), made)
-  assert.equal(made.createdAt, NOW)
+  const made = await store.confirm(request('1'), account, TAKING, NOW)
+  assert.ok(made.outcome === 'made')
+  assert.deepEqual(await accounts.find(ALICE), made.account)
+  assert.equal(made.account.createdAt, NOW)
   assert.deepEqual((await accounts.credential(ALICE, 'SCRAM-SHA-1'))?.secrets, secrets('SCRAM-SHA-1'))
   assert.equal((await store.attempt(SUBJECT, [], 5, NOW)).outcome, 'confirmed')
-  assert.equal(await store.confirm(request('1'), account, NOW), 'gone')
+  assert.equal((await store.confirm(request('1'), account, TAKING, NOW)).outcome, 'gone')
   assert.deepEqual(await store.request(request('2'), ALICE, [], NOW), { outcome: 'taken' })
 })
 
@@ -48,7 +55,7 @@ withStores('a new request replaces the former one with all that happened to it',
   await store.request(request('2'), ALICE, [], NOW)
   await store.settle(request('1'), 'expired')
   await store.lock(SUBJECT, request('1').codeHash, 0)
-  assert.equal(await store.confirm(request('1'), account, NOW), 'gone')
+  assert.equal((await store.confirm(request('1'), account, TAKING, NOW)).outcome, 'gone')
   assert.equal((await store.attempt(SUBJECT, [], 1, NOW)).outcome, 'open')
 })
 
@@ -66,7 +73,7 @@ withStores('what is over, was never there or failed is not open', async ({ datab
   assert.deepEqual(await store.attempt(SUBJECT, [], 5, NOW), { outcome: 'none' })
   await store.request(request('1'), ALICE, [], NOW)
   assert.deepEqual(await store.attempt(SUBJECT, [], 5, NOW + 600_000), { outcome: 'expired' })
-  assert.equal(await store.confirm(request('1'), account, NOW), 'gone')
+  assert.equal((await store.confirm(request('1'), account, TAKING, NOW)).outcome, 'gone')
   await store.request(request('2'), ALICE, [], NOW)
   await store.settle(request('2'), 'expired')
   assert.deepEqual(await store.attempt(SUBJECT, [], 5, NOW), { outcome: 'expired' })
@@ -76,7 +83,7 @@ withStores('a taken name leaves the request as it was', async (stores) => {
   const store = new SqlVerificationStore(stores.database)
   await store.request(request('1'), ALICE, [], NOW)
   await createAccount(stores, ALICE)
-  assert.equal(await store.confirm(request('1'), account, NOW), 'taken')
+  assert.equal((await store.confirm(request('1'), account, TAKING, NOW)).outcome, 'taken')
   assert.equal((await store.attempt(SUBJECT, [], 5, NOW)).outcome, 'open')
 })
 
@@ -84,9 +91,9 @@ withStores('one code makes one account, also when it comes twice at once', async
   const other = await stores.second()
   const both = [stores, other].map(({ database }) => new SqlVerificationStore(database))
   await both[0]?.request(request('1'), ALICE, [], NOW)
-  const made = await Promise.all(both.map((store) => store.confirm(request('1'), account, NOW)))
-  assert.equal(made.filter((m) => typeof m === 'object').length, 1)
-  assert.equal(made.filter((m) => m === 'gone').length, 1)
+  const made = await Promise.all(both.map((store) => store.confirm(request('1'), account, TAKING, NOW)))
+  assert.equal(made.filter((m) => m.outcome === 'made').length, 1)
+  assert.equal(made.filter((m) => m.outcome === 'gone').length, 1)
 })
 
 withStores('budgets are spent all or none, and a full one tells its end', async ({ database }) => {
@@ -153,8 +160,8 @@ withStores('a code that a provider holds is kept with its ticket until it is lea
   assert.ok(learnt.outcome === 'open')
   assert.equal(learnt.held, undefined)
   assert.deepEqual(Buffer.from(learnt.codeHash), Buffer.from(request('2').codeHash))
-  assert.equal(await store.confirm(request('1'), account, NOW), 'gone')
-  assert.ok(typeof (await store.confirm(request('2'), account, NOW)) === 'object')
+  assert.equal((await store.confirm(request('1'), account, TAKING, NOW)).outcome, 'gone')
+  assert.equal((await store.confirm(request('2'), account, TAKING, NOW)).outcome, 'made')
 })
 
 withStores('a new request is told what the former one had at a provider, while that was open', async ({ database }) => {

@@ -202,7 +202,7 @@ export const startStanza = (): Program =>
   new Program([process.execPath, fileURLToPath(new URL('./run-stanza.ts', import.meta.url))])
 export const startSlixmpp = (): Program =>
   new Program(['/usr/bin/python3', fileURLToPath(new URL('./run-slixmpp.py', import.meta.url))])
-const startXmppJs = (): Program =>
+export const startXmppJs = (): Program =>
   new Program([process.execPath, fileURLToPath(new URL('./run-xmpp-js.ts', import.meta.url))])
 
 export const xmppJs = loginBy(startXmppJs)

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, type TestContext, test } from 'node:test'
 import { AccountError, type AccountFault } from '../../../src/account/accounts.ts'
 import { PasswordError } from '../../../src/account/password.ts'
+import type { Account } from '../../../src/account/store.ts'
 import type { BareJid, FullJid } from '../../../src/xmpp/jid.ts'
 import { DOMAIN, openMemory, PHONE_JID, worldOn } from './world.ts'
 
@@ -9,6 +10,7 @@ const stores = await openMemory()
 const world = (t: TestContext) => worldOn(stores, t)
 const ROMEO = 'romeo@example.org' as BareJid
 const PHONE = 'romeo@example.org/phone' as FullJid
+const by = ({ id }: Account) => ({ account: ROMEO, accountId: id, jid: PHONE })
 const refuses = (work: Promise<unknown>, fault: AccountFault) =>
   assert.rejects(work, (e: unknown) => e instanceof AccountError && e.fault === fault)
 
@@ -84,19 +86,31 @@ describe('an account later', () => {
   })
   test('gets another password, and it is told who asked', async (t) => {
     const w = await world(t)
-    await w.accounts.create({ jid: ROMEO, naming: 'chosen', password: 'deny thy father' })
+    const account = await w.accounts.create({ jid: ROMEO, naming: 'chosen', password: 'deny thy father' })
     const before = await w.stores.accounts.credential(ROMEO, 'SCRAM-SHA-256')
-    await w.accounts.setPassword(ROMEO, 'refuse thy name', PHONE)
+    await w.accounts.setPassword(ROMEO, 'refuse thy name', by(account))
     const after = await w.stores.accounts.credential(ROMEO, 'SCRAM-SHA-256')
     assert.notDeepEqual(after?.secrets?.storedKey, before?.secrets?.storedKey)
     assert.deepEqual(w.changes.at(-1), [ROMEO, 'password', PHONE])
   })
   test('is removed', async (t) => {
     const w = await world(t)
-    await w.accounts.create({ jid: ROMEO, naming: 'chosen' })
-    await w.accounts.remove(ROMEO, PHONE)
+    const account = await w.accounts.create({ jid: ROMEO, naming: 'chosen' })
+    await w.accounts.remove(ROMEO, by(account))
     assert.equal(await w.accounts.find(ROMEO), undefined)
     assert.deepEqual(w.changes.at(-1), [ROMEO, 'removed', PHONE])
+  })
+  test('is nothing to a session of an account that had its name before', async (t) => {
+    const w = await world(t)
+    const old = await w.accounts.create({ jid: ROMEO, naming: 'chosen', password: 'deny thy father' })
+    await w.accounts.remove(ROMEO)
+    const account = await w.accounts.create({ jid: ROMEO, naming: 'chosen', password: 'refuse thy name' })
+    const before = await w.stores.accounts.credential(ROMEO, 'SCRAM-SHA-256')
+    await refuses(w.accounts.setPassword(ROMEO, 'deny thy father', by(old)), 'unknown')
+    await refuses(w.accounts.setFingerprint(ROMEO, 'A'.repeat(40), by(old)), 'unknown')
+    await refuses(w.accounts.remove(ROMEO, by(old)), 'unknown')
+    assert.deepEqual(await w.stores.accounts.credential(ROMEO, 'SCRAM-SHA-256'), before)
+    assert.deepEqual(await w.accounts.find(ROMEO), account)
   })
   test('is unknown when there is none', async (t) => {
     const { accounts } = await world(t)

@@ -3,7 +3,18 @@ import { describe, type TestContext, test } from 'node:test'
 import { parsePhone } from '../../../src/account/phone-number.ts'
 import { type ProviderCodes, SmsError } from '../../../src/account/sms-provider.ts'
 import { VerificationError, type VerificationFault } from '../../../src/account/verification.ts'
-import { FakeSms, IP, openMemory, PHONE, PHONE_JID, type World, type WorldOptions, worldOn } from './world.ts'
+import {
+  FakeSms,
+  IP,
+  madeBy,
+  openMemory,
+  PHONE,
+  PHONE_JID,
+  TAKING,
+  type World,
+  type WorldOptions,
+  worldOn,
+} from './world.ts'
 
 const MINUTE = 60_000
 const RIGHT = '246810'
@@ -33,11 +44,17 @@ async function world(t: TestContext, options: WorldOptions = {}) {
 function request(w: World, fallback = false) {
   const phone = parsePhone(PHONE)
   assert.ok(phone)
-  return w.verification.request({ phone, jid: PHONE_JID, ip: IP, fallback })
+  return w.verification.request({ phone, jid: PHONE_JID, ip: IP, fallback, isForced: false })
 }
 const check = (w: World, code: string) => w.verification.check({ jid: PHONE_JID, code, ip: IP })
 const redeem = async (w: World, code: string) =>
-  w.verification.redeem(await check(w, code), { jid: PHONE_JID, isNumber: true, fingerprint: undefined, secrets: [] })
+  madeBy(
+    await w.verification.redeem(
+      await check(w, code),
+      { jid: PHONE_JID, isNumber: true, fingerprint: undefined, secrets: [] },
+      TAKING,
+    ),
+  )
 async function refuses(work: Promise<unknown>, fault: VerificationFault): Promise<void> {
   await assert.rejects(work, (e) => e instanceof VerificationError && e.fault === fault)
 }
@@ -51,7 +68,7 @@ describe('a code that the provider made', () => {
     const w = await world(t)
     await request(w)
     assert.deepEqual(await rows(w), [{ state: 'sent', tries: 0, provider: 'fake', ticket: 't1' }])
-    assert.equal((await redeem(w, ' 246 810'))?.jid, PHONE_JID)
+    assert.equal((await redeem(w, ' 246 810')).jid, PHONE_JID)
     assert.deepEqual(w.calls, ['check t1'])
     assert.deepEqual(w.reports, [
       { provider: 'fake', step: 'send', outcome: 'sent', cause: undefined },
@@ -62,7 +79,7 @@ describe('a code that the provider made', () => {
     const w = await world(t)
     await request(w)
     await check(w, RIGHT)
-    assert.equal((await redeem(w, RIGHT))?.jid, PHONE_JID)
+    assert.equal((await redeem(w, RIGHT)).jid, PHONE_JID)
     assert.equal((await check(w, RIGHT)).used, true)
     await refuses(check(w, '135791'), 'wrong-code')
     assert.deepEqual(w.calls, ['check t1'])

@@ -23,7 +23,7 @@ import {
 const stores = await openMemory()
 const world = (t: TestContext, options?: WorldOptions) => worldOn(stores, t, options)
 const where = { domain: DOMAIN, ip: IP }
-const ask = (w: World, phone = PHONE) => w.registration.submitPhone({ phone, fallback: false, ...where })
+const ask = (w: World, phone = PHONE) => w.registration.submitPhone({ phone, fallback: false, force: false, ...where })
 const withKey = (w: World, code: string, shown = certificate(PHONE_JID)) =>
   w.registration.submitCodeWithKey({ code, certificate: shown, ...where })
 const withPassword = (w: World, code: string, password = 'deny thy father') =>

@@ -4,7 +4,18 @@ import { parsePhone } from '../../../src/account/phone-number.ts'
 import { SmsError } from '../../../src/account/sms-provider.ts'
 import { VerificationError, type VerificationFault } from '../../../src/account/verification.ts'
 import type { BareJid } from '../../../src/xmpp/jid.ts'
-import { FakeSms, IP, openMemory, PHONE, PHONE_JID, type World, type WorldOptions, worldOn } from './world.ts'
+import {
+  FakeSms,
+  IP,
+  madeBy,
+  openMemory,
+  PHONE,
+  PHONE_JID,
+  TAKING,
+  type World,
+  type WorldOptions,
+  worldOn,
+} from './world.ts'
 
 const MINUTE = 60_000
 const HOUR = 60 * MINUTE
@@ -15,11 +26,17 @@ function request(w: World, call: { phone?: string; jid?: string; ip?: string; fa
   const phone = parsePhone(call.phone ?? PHONE)
   assert.ok(phone)
   const jid = (call.jid ?? PHONE_JID) as BareJid
-  return w.verification.request({ phone, jid, ip: call.ip ?? IP, fallback: call.fallback ?? false })
+  return w.verification.request({ phone, jid, ip: call.ip ?? IP, fallback: call.fallback ?? false, isForced: false })
 }
 const check = (w: World, code: string, ip = IP) => w.verification.check({ jid: PHONE_JID, code, ip })
 const redeem = async (w: World, code: string) =>
-  w.verification.redeem(await check(w, code), { jid: PHONE_JID, isNumber: true, fingerprint: undefined, secrets: [] })
+  madeBy(
+    await w.verification.redeem(
+      await check(w, code),
+      { jid: PHONE_JID, isNumber: true, fingerprint: undefined, secrets: [] },
+      TAKING,
+    ),
+  )
 const wrong = (w: World) => String((Number(w.sms.code) + 1) % 1_000_000).padStart(6, '0')
 async function refuses(work: Promise<unknown>, fault: VerificationFault): Promise<VerificationError> {
   const error: unknown = await work.then(
@@ -43,7 +60,7 @@ describe('a code', () => {
     assert.equal(w.sms.messages[0]?.to, PHONE)
     assert.equal(w.sms.messages[0]?.text, `${w.sms.code} is your code for example.org.`)
     assert.deepEqual(await rows(w), [{ state: 'sent', tries: 0 }])
-    assert.equal((await redeem(w, w.sms.code))?.jid, PHONE_JID)
+    assert.equal((await redeem(w, w.sms.code)).jid, PHONE_JID)
     assert.deepEqual(await rows(w), [{ state: 'confirmed', tries: 1 }])
     assert.equal((await check(w, w.sms.code)).used, true)
     await refuses(redeem(w, w.sms.code), 'expired')
@@ -96,7 +113,7 @@ describe('a code', () => {
     const proof = await check(w, w.sms.code)
     w.clock.now += 10 * MINUTE
     const account = { jid: PHONE_JID, isNumber: true, fingerprint: undefined, secrets: [] }
-    await refuses(w.verification.redeem(proof, account), 'expired')
+    assert.equal((await w.verification.redeem(proof, account, TAKING)).outcome, 'gone')
     assert.equal(await w.accounts.find(PHONE_JID), undefined)
   })
   test('is replaced by the next one, with tries of its own', async (t) => {

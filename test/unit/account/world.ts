@@ -10,8 +10,14 @@ import {
 } from '../../../src/account/registration.ts'
 import type { ProviderCodes, SmsMessage, SmsProvider, SmsTicket } from '../../../src/account/sms-provider.ts'
 import type { Account } from '../../../src/account/store.ts'
+import { type Notice, type TakeoverEvent, Takeovers } from '../../../src/account/takeovers.ts'
 import { Throttle, type ThrottleLimits } from '../../../src/account/throttle.ts'
-import { type SmsReport, Verification, type VerificationLimits } from '../../../src/account/verification.ts'
+import {
+  type SmsReport,
+  Verification,
+  VerificationError,
+  type VerificationLimits,
+} from '../../../src/account/verification.ts'
 import { openStores, type Stores } from '../../../src/storage/open.ts'
 import { SqlVerificationStore } from '../../../src/storage/verification-store.ts'
 import type { BareJid, Domain, FullJid } from '../../../src/xmpp/jid.ts'
@@ -65,10 +71,21 @@ export class FakeCertifier implements Certifier {
     if (this.fail === 'certify') throw new Error('no server key')
     return Buffer.from(`certified ${key.fingerprint} for ${key.jid}`)
   }
+  renewed(_account: Account, key: ShownKey): Promise<Uint8Array> {
+    return this.certify(key)
+  }
   async registered(_account: Account, _fingerprint: string, ring: Uint8Array): Promise<void> {
     if (this.fail === 'registered') throw new Error('no store')
     this.kept.push(Buffer.from(ring).toString())
   }
+}
+export const RULES = { activeMs: 7 * 86_400_000, delayMs: 86_400_000, lockKeptMs: 30 * 86_400_000 }
+/** With what somebody comes for an account that nobody had before. */
+export const TAKING = { rules: RULES, isUnlocked: false, isConnected: false }
+/** The account that a proof has made. @throws VerificationError expired */
+export function madeBy(redeemed: Awaited<ReturnType<Verification['redeem']>>): Account {
+  if (redeemed.outcome !== 'made') throw new VerificationError('expired')
+  return redeemed.account
 }
 export const certificate = (address: string, fingerprint = 'A'.repeat(40)): Uint8Array =>
   Buffer.from(`${address} ${fingerprint}`)
@@ -117,14 +134,31 @@ export async function worldOn(stores: Stores, t: TestContext, options: WorldOpti
     report: (report) => void reports.push(report),
     now,
   })
+  const notices: [BareJid, Notice][] = []
+  const events: TakeoverEvent[] = []
+  const passwords = new Passwords({ ...PASSWORD_DEFAULTS, iterations: 1 })
+  const connected = new Set<BareJid>()
+  const takeovers = new Takeovers({
+    store: stores.takeovers,
+    accounts: stores.accounts,
+    passwords,
+    rules: RULES,
+    lockTries: 3,
+    isConnected: (jid) => connected.has(jid),
+    tell: (jid, notice) => void notices.push([jid, notice]),
+    audit: (_jid, event) => void events.push(event),
+    now,
+  })
   const registration = new Registration({
     modes: new Set(options.modes ?? ['sms']),
     phones: { countries: options.countries, blockedPrefixes: BLOCKED_PREFIXES, acceptUnassigned: false },
     accounts,
     verification,
     certifier: options.keys ?? certifier,
+    takeovers,
   })
   t.after(() => verification.close())
-  return { stores, store, clock, changes, reports, sms, certifier, accounts, verification, registration }
+  const made = { accounts, verification, registration, takeovers }
+  return { stores, store, clock, changes, reports, sms, certifier, notices, events, connected, ...made }
 }
 export type World = Awaited<ReturnType<typeof worldOn>>

@@ -120,10 +120,19 @@ describe('what strangers are asked', () => {
         <field var='phone' type='text-single' label='Phone number'><required/></field>
         <field var='code' type='text-single' label='{any}'/>
         <field var='password' type='text-private' label='Password'><required/></field>
-        <field var='force' type='hidden' label='Force registration'><value>0</value></field>
+        <field var='force' type='boolean' label='{any}'><value>0</value></field>
+        <field var='registration-lock' type='text-private' label='{any}'/>
         <field var='challenge' type='hidden' label='Challenge type'><value>pin</value></field></x>`),
     )
-    assert.deepEqual(fieldNames(answer), ['FORM_TYPE', 'phone', 'code', 'password', 'force', 'challenge'])
+    assert.deepEqual(fieldNames(answer), [
+      'FORM_TYPE',
+      'phone',
+      'code',
+      'password',
+      'force',
+      'registration-lock',
+      'challenge',
+    ])
     assert.ok(!write(answer as Element).includes('<username'))
   })
   test('the terms, where there are some', async (t) => {
@@ -227,7 +236,7 @@ describe('Kontalk', () => {
     s.certifier.fail = undefined
     await code(s.sms.code)
     const taken = 'Another user is registered with the same id.'
-    await refuses(s.say('set', phone({ force: 'true', challenge: 'pin' })), 'conflict', 'modify', taken)
+    await refuses(s.say('set', phone({ challenge: 'pin' })), 'conflict', 'modify', taken)
     await refuses(s.say('set', phone()), 'service-unavailable', 'wait', 'Too many attempts.')
   })
   test('is told when no provider took the number', async (t) => {
@@ -330,10 +339,11 @@ describe('the plain fields', () => {
 describe('who is logged in', () => {
   const ROMEO = 'romeo@example.org' as BareJid
   const PHONE_SESSION = 'romeo@example.org/phone' as FullJid
-  function session(jid: FullJid): Session {
+  function session(jid: FullJid, accountId: number): Session {
     return {
       jid,
       account: bareOf(jid),
+      accountId,
       node: 'node',
       priority: 0,
       flags: new Set(),
@@ -344,52 +354,52 @@ describe('who is logged in', () => {
       flag: () => undefined,
     }
   }
-  const own: Asking = { target: 'self', from: PHONE_SESSION, session: session(PHONE_SESSION) }
-  const server: Asking = { ...own, target: 'server', to: DOMAIN as Jid }
   async function loggedIn(t: TestContext) {
     const s = await setUp(t, { modes: [] })
-    await s.accounts.create({ jid: ROMEO, naming: 'chosen', password: PASSWORD })
+    const { id } = await s.accounts.create({ jid: ROMEO, naming: 'chosen', password: PASSWORD })
+    const own: Asking = { target: 'self', from: PHONE_SESSION, session: session(PHONE_SESSION, id) }
+    const server: Asking = { ...own, target: 'server', to: DOMAIN as Jid }
     const secrets = async () => (await s.stores.accounts.credential(ROMEO, 'SCRAM-SHA-256'))?.secrets?.storedKey
-    return { ...s, secrets }
+    return { ...s, secrets, own, server }
   }
 
-  for (const asking of [own, server]) {
-    test(`is told so (${asking.target})`, async (t) => {
-      const { handlers } = await loggedIn(t)
+  for (const at of ['own', 'server'] as const) {
+    test(`is told so (${at})`, async (t) => {
+      const s = await loggedIn(t)
       assert.equal(
-        await ask(handlers, asking, 'get', query('')),
+        await ask(s.handlers, s[at], 'get', query('')),
         query('<registered/><username>romeo</username><password/>'),
       )
     })
-    test(`changes the password, which ends the other sessions (${asking.target})`, async (t) => {
+    test(`changes the password, which ends the other sessions (${at})`, async (t) => {
       const s = await loggedIn(t)
       const before = await s.secrets()
-      assert.equal(await ask(s.handlers, asking, 'set', plain('romeo', 'refuse thy name')), '')
+      assert.equal(await ask(s.handlers, s[at], 'set', plain('romeo', 'refuse thy name')), '')
       assert.notDeepEqual(await s.secrets(), before)
       assert.deepEqual(s.changes.at(-1), [ROMEO, 'password', PHONE_SESSION])
       assert.deepEqual(s.ended, [[ROMEO, 'not-authorized', PHONE_SESSION]])
     })
-    test(`removes the account, is answered, and then ends (${asking.target})`, async (t) => {
+    test(`removes the account, is answered, and then ends (${at})`, async (t) => {
       const s = await loggedIn(t)
-      assert.equal(await ask(s.handlers, asking, 'set', query('<remove/>')), '')
+      assert.equal(await ask(s.handlers, s[at], 'set', query('<remove/>')), '')
       assert.deepEqual(s.ended, [])
       assert.equal(await s.accounts.find(ROMEO), undefined)
       await turn()
       assert.deepEqual(s.ended, [[ROMEO, 'not-authorized', undefined]])
-      await refuses(ask(s.handlers, asking, 'set', query('<remove/>')), 'registration-required', 'auth')
+      await refuses(ask(s.handlers, s[at], 'set', query('<remove/>')), 'registration-required', 'auth')
     })
   }
   test('changes the password by form too, and with the whole address', async (t) => {
     const s = await loggedIn(t)
     const type = TYPE.replace('jabber:iq:register', 'jabber:iq:register:changepassword')
     const change = form({ username: 'romeo@example.org', password: 'refuse thy name' }, type)
-    assert.equal(await ask(s.handlers, own, 'set', change), '')
+    assert.equal(await ask(s.handlers, s.own, 'set', change), '')
     assert.equal(s.changes.at(-1)?.[1], 'password')
   })
   test('changes nothing by half or for others', async (t) => {
     const s = await loggedIn(t)
     const before = await s.secrets()
-    const set = (xml: string) => ask(s.handlers, own, 'set', xml)
+    const set = (xml: string) => ask(s.handlers, s.own, 'set', xml)
     await refuses(set(plain('romeo', '')), 'bad-request', 'modify')
     await refuses(set(query(`<password>${PASSWORD}</password>`)), 'bad-request', 'modify')
     await refuses(set(plain('juliet')), 'not-allowed', 'cancel')
@@ -404,7 +414,7 @@ describe('who is logged in', () => {
     assert.deepEqual(s.ended, [])
   })
   test('is at home on one domain, and others are not at all', async (t) => {
-    const { handlers } = await loggedIn(t)
+    const { handlers, server } = await loggedIn(t)
     const elsewhere = { ...server, to: 'example.com' as Jid }
     await refuses(ask(handlers, elsewhere, 'set', query('<remove/>')), 'service-unavailable', 'cancel')
     const remote: Asking = { target: 'server', from: 'romeo@example.net/x' as Jid, to: DOMAIN as Jid }

@@ -32,6 +32,7 @@ export function sessionOf(address: FullJid): Session & { readonly got: Stanza[] 
   return {
     jid: address,
     account: bareOf(address),
+    accountId: 1,
     node: 'n1',
     ip: '192.0.2.1',
     priority: undefined,

@@ -25,6 +25,7 @@ test('a right password', async () => {
   assert.deepEqual(await plain(`\0romeo\0${PASSWORD}`), {
     kind: 'success',
     jid: 'romeo@example.org',
+    account: 1,
     additional: undefined,
   })
 })

@@ -40,13 +40,18 @@ describe('mechanisms offered', () => {
 describe('EXTERNAL', () => {
   const jid = 'romeo@example.org' as BareJid
   const context = (over: Partial<SaslContext> = {}): SaslContext =>
-    saslContext({ hasBridge: true, certificate: Buffer.from('x'), bridgeLogin: async () => ({ jid }), ...over })
+    saslContext({
+      hasBridge: true,
+      certificate: Buffer.from('x'),
+      bridgeLogin: async () => ({ jid, account: 1 }),
+      ...over,
+    })
   const external = async (authzid: string, over?: Partial<SaslContext>) =>
     createMechanism('EXTERNAL', context(over)).begin(Buffer.from(authzid))
 
   test('with an empty authzid and with oneself', async () => {
     for (const authzid of ['', jid]) {
-      assert.deepEqual(await external(authzid), { kind: 'success', jid, additional: undefined })
+      assert.deepEqual(await external(authzid), { kind: 'success', jid, account: 1, additional: undefined })
     }
   })
   test('without an initial response', async () => {

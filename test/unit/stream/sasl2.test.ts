@@ -80,7 +80,7 @@ class World {
         this.happened.push(`bind ${wish.resource} ${wish.skipWaiting} ${wish.stable}`)
         wish.begin?.(this.session)
         stream.send('<message/>')
-        return { jid: fullJid(account, wish.resource ?? '') as FullJid, handler: this.session }
+        return { jid: fullJid(account.jid, wish.resource ?? '') as FullJid, handler: this.session }
       },
     }
     Object.defineProperty(parts, 'bindInlines', { get: () => this.inlines })
@@ -103,7 +103,7 @@ class World {
       },
       refused: (mechanism, error, failure) =>
         void this.happened.push(`refused ${mechanism} ${error.condition}`, serialize(failure, 'jabber:client')),
-      authenticated: (jid, mechanism) => void this.happened.push(`authenticated ${jid} ${mechanism}`),
+      authenticated: ({ jid }, mechanism) => void this.happened.push(`authenticated ${jid} ${mechanism}`),
       handOver: () => void this.happened.push('handed over'),
       features: (bound) => `<features ${bound}/>`,
     }
