@@ -38,6 +38,7 @@ import { KeyTransfers } from './keys/transfers.ts'
 import { Certificates, developmentCertificate } from './net/certificates.ts'
 import { ConnectionCounts, listen } from './net/listener.ts'
 import { type HandshakeWay, secureServerSocket } from './net/secure.ts'
+import { takeoverNotice, transferNotice } from './notices.ts'
 import { withoutBlocks } from './roster/blocking.ts'
 import { Rosters } from './roster/roster.ts'
 import { Router } from './router/line.ts'
@@ -50,7 +51,6 @@ import { openStores, type Stores } from './storage/open.ts'
 import { StoreError } from './storage/sql.ts'
 import { Turns } from './stream/connection.ts'
 import { tlsFactsOf } from './stream/tls-facts.ts'
-import { takeoverNotice } from './takeover-notice.ts'
 import { createLogs, type LogOptions } from './telemetry/log.ts'
 import { MetricRegistry } from './telemetry/metrics.ts'
 import { networkOf } from './util/network.ts'
@@ -261,6 +261,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     keys,
     lifetimeMs: limits.login.transfer_lifetime,
     tries: limits.login.transfer_tries,
+    tell: (jid, news) => line.submit(transferNotice(jid, news)),
   })
   const lookups = new Lookups({
     store: measured(stores.lookups, 'lookup', time),

@@ -82,9 +82,9 @@ export const limits = z
             'How long a token lets a device reconnect (XEP-0484); it gets a new one when half of that is over.',
           ),
         transfer_lifetime: duration()
-          .prefault('1h')
+          .prefault('15m')
           .describe('How long a secret key waits for the device that it was left for.'),
-        transfer_tries: rate().prefault('10/1h').describe('Tokens of such keys tried from one address.'),
+        transfer_tries: rate().prefault('5/1h').describe('Tokens of such keys tried from one address.'),
         checks: count().default(16).describe('Password checks (PBKDF2) that may run or wait at the same time.'),
       })
       .prefault({})

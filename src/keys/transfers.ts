@@ -28,6 +28,9 @@ export class TransferError extends Error {
   }
 }
 
+/** What happened to a key on its way. */
+export type TransferNews = 'left' | 'fetched'
+
 export interface KeyTransfersOptions {
   readonly store: KeyTransferStore
   readonly accounts: Pick<AccountStore, 'find'>
@@ -36,6 +39,8 @@ export interface KeyTransfersOptions {
   readonly lifetimeMs: number
   /** Tokens tried from one address. */
   readonly tries: { readonly count: number; readonly perMs: number }
+  /** All devices of the account hear of it. */
+  readonly tell: (jid: BareJid, news: TransferNews) => void
   readonly now?: () => number
 }
 
@@ -49,14 +54,16 @@ export class KeyTransfers {
   readonly #keys: Pick<Keys, 'of'>
   readonly #lifetimeMs: number
   readonly #tries: RateLimit
+  readonly #tell: KeyTransfersOptions['tell']
   readonly #now: () => number
 
-  constructor({ store, accounts, keys, lifetimeMs, tries, now = Date.now }: KeyTransfersOptions) {
+  constructor({ store, accounts, keys, lifetimeMs, tries, tell, now = Date.now }: KeyTransfersOptions) {
     this.#store = store
     this.#accounts = accounts
     this.#keys = keys
     this.#lifetimeMs = lifetimeMs
     this.#tries = new RateLimit(tries)
+    this.#tell = tell
     this.#now = now
   }
 
@@ -73,6 +80,7 @@ export class KeyTransfers {
     const token = Array.from({ length: TOKEN_DIGITS }, () => randomInt(10)).join('')
     const expiresAt = this.#now() + this.#lifetimeMs
     await this.#store.put({ account: account.id, tokenHash: hashOf(token), ring, expiresAt })
+    this.#tell(jid, 'left')
     return token
   }
 
@@ -86,6 +94,7 @@ export class KeyTransfers {
     const account = taken && (await this.#accounts.find(taken.jid))
     const key = account && (await this.#keys.of(account))
     if (taken === undefined || key === undefined) throw new TransferError('bad-token')
+    this.#tell(taken.jid, 'fetched')
     return { secret: taken.ring, public: key.ring }
   }
 

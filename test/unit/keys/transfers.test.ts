@@ -12,6 +12,7 @@ const JID = bareJid('romeo', 'example.org' as never)
 async function world(lifetimeMs: number) {
   const stores = await openMemory()
   const clock = { now: 1_000_000 }
+  const told: string[] = []
   const { key, ring, fingerprint } = await phoneKey(JID)
   const account = await stores.accounts.create({ jid: JID, isNumber: true, fingerprint, secrets: [] })
   assert.ok(account)
@@ -21,10 +22,11 @@ async function world(lifetimeMs: number) {
     keys: { of: () => Promise.resolve({ account: account.id, fingerprint, ring }) },
     lifetimeMs,
     tries: { count: 10, perMs: 60_000 },
+    tell: (jid, news) => void told.push(`${jid} ${news}`),
     now: () => clock.now,
   })
   const locked = (await encryptKey({ privateKey: key, passphrase: 'correct horse' })).write()
-  return { stores, clock, transfers, locked, account }
+  return { stores, clock, transfers, locked, account, told }
 }
 const fails = (fault: string) => (error: unknown) => error instanceof TransferError && error.fault === fault
 
@@ -48,4 +50,13 @@ test('an account without a key has none to leave', async () => {
   await assert.rejects(transfers.put(JID, locked), fails('no-key'))
   await stores.accounts.create({ jid: JID, isNumber: true, fingerprint: undefined, secrets: [] })
   await assert.rejects(transfers.put(JID, locked), fails('no-key'))
+})
+
+test('the devices of an account are told when its key is left and when it is fetched, and not of guesses', async () => {
+  const { transfers, locked, told } = await world(60_000)
+  const token = await transfers.put(JID, locked)
+  await assert.rejects(transfers.take('0'.repeat(40), IP), fails('bad-token'))
+  assert.deepEqual(told, [`${JID} left`])
+  await transfers.take(token, IP)
+  assert.deepEqual(told, [`${JID} left`, `${JID} fetched`])
 })

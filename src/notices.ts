@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import type { Notice } from './account/takeovers.ts'
+import type { TransferNews } from './keys/transfers.ts'
 import { formatDateTime } from './xmpp/date-time.ts'
 import { el } from './xmpp/element.ts'
-import { type BareJid, bareJid, domainOf } from './xmpp/jid.ts'
+import { type BareJid, bareJid, domainOf, type Jid } from './xmpp/jid.ts'
 import { NS_CLIENT } from './xmpp/ns.ts'
 import { Stanza } from './xmpp/stanza.ts'
 
@@ -15,12 +16,17 @@ export function takeoverNotice(jid: BareJid, { until, isLocked }: Notice): Stanz
     ? 'Without its registration lock the account stays yours as long as you use it.'
     : `Unless you refuse, this account and all it has will be deleted after ${formatDateTime(new Date(until))}.`
   const body = `Somebody has registered the phone number of this account on another device. ${what} If it was not you, answer NO. If it was you, answer YES, and the other device can go on at once.`
-  const fields = {
-    kind: 'message',
-    type: 'chat',
-    id: randomBytes(12).toString('base64url'),
-    from: bareJid(REGISTRATION_SERVICE, domainOf(jid)),
-    to: jid,
-  } as const
+  return noticeOf(bareJid(REGISTRATION_SERVICE, domainOf(jid)), jid, body)
+}
+
+/** What all devices of an account are told of its secret key on its way to another device (kontalk-protocol b.7, b.8). */
+export function transferNotice(jid: BareJid, news: TransferNews): Stanza<'message'> {
+  const what = news === 'left' ? 'was left on the server for another device' : 'was fetched by another device'
+  const body = `The private key of this account, locked with its passphrase, ${what}. If it was not you, somebody is logged in as you: make a new key.`
+  return noticeOf(domainOf(jid), jid, body)
+}
+
+function noticeOf(from: Jid, to: BareJid, body: string): Stanza<'message'> {
+  const fields = { kind: 'message', type: 'chat', id: randomBytes(12).toString('base64url'), from, to } as const
   return Stanza.of(fields, el('body', NS_CLIENT, {}, body))
 }
