@@ -9,21 +9,32 @@ import {
   AdminError,
   type HistorySummary,
   type InboxKeyRotation,
+  type NetworkServer,
   type ServerKey as ServerKeySummary,
 } from './contract/admin.ts'
 import type { Core } from './core.ts'
-import { openKeys } from './core.ts'
+import { openKeys, serverKeyText } from './core.ts'
 import { deleteHistory } from './inbox/archive.ts'
-import { type BareJid, isFull, localOf, parseJid } from './xmpp/jid.ts'
+import { KeyError } from './keys/key-error.ts'
+import { ServerKey, userIdOf } from './keys/server-key.ts'
+import { type BareJid, type Domain, isFull, localOf, parseJid, prepareDomain } from './xmpp/jid.ts'
 
-/** The operator's wishes, done on the store; `sessions` counts an account's where a server runs. */
+/** The server that runs, as far as the operator's wishes concern it. */
+export interface RunningParts {
+  /** Of an account, on this node. */
+  readonly sessions: (account: BareJid) => number
+  /** The server's keys in the store are others now: all nodes are to hear of it. */
+  readonly serverKeysChanged: () => Promise<void>
+}
+
+/** The operator's wishes, done on the store; `running`: where a server runs on it. */
 export class CoreAdmin implements Admin {
   readonly #core: Core
-  readonly #sessions: ((account: BareJid) => number) | undefined
+  readonly #running: RunningParts | undefined
 
-  constructor(core: Core, sessions: ((account: BareJid) => number) | undefined) {
+  constructor(core: Core, running: RunningParts | undefined) {
     this.#core = core
-    this.#sessions = sessions
+    this.#running = running
   }
 
   async addAccount(jid: string, password: string): Promise<void> {
@@ -74,15 +85,63 @@ export class CoreAdmin implements Admin {
     const { id } = await told(bare, () => this.#core.accounts.show(bare))
     return await deleteHistory(this.#core.stores.archive, id, { end: before === undefined ? undefined : before - 1 })
   }
-  async serverKey(): Promise<ServerKeySummary | undefined> {
-    const current = (await this.#core.keyStore.serverKeys()).find((key) => key.isCurrent)
-    if (current === undefined) return undefined
-    const { fingerprint, createdAt } = current
-    return { fingerprint, createdAt, userId: `server@${this.#core.config.domains[0]}` }
+  async serverKeys(): Promise<readonly ServerKeySummary[]> {
+    const kept = await this.#core.keyStore.serverKeys()
+    const keys = kept.map(({ fingerprint, createdAt, isCurrent, ring }) => {
+      return { fingerprint, createdAt, isCurrent, userId: userIdOf(ring) }
+    })
+    return [...keys.filter((key) => key.isCurrent), ...keys.filter((key) => !key.isCurrent)]
   }
   async initServerKey(): Promise<ServerKeySummary> {
     await openKeys(this.#core, true)
-    return (await this.serverKey()) as ServerKeySummary
+    return await this.#serverKey()
+  }
+  async rotateServerKey(): Promise<ServerKeySummary> {
+    const { keyStore, root, config } = this.#core
+    // The first one is made by init, or comes from the file that the config names.
+    if ((await this.serverKeys()).length === 0)
+      throw new AdminError('not-found', 'there is no server key yet; fernruf key init makes it')
+    await ServerKey.rotate(keyStore, root, { domain: config.domains[0], now: Date.now() })
+    await this.#running?.serverKeysChanged()
+    return await this.#serverKey()
+  }
+  async importServerKey(key: string): Promise<ServerKeySummary> {
+    const { keyStore, root } = this.#core
+    try {
+      await ServerKey.take(keyStore, root, Buffer.from(key, 'base64'), Date.now())
+    } catch (error) {
+      if (!(error instanceof KeyError)) throw error
+      // What the library says may hold the key.
+      throw new AdminError('invalid', `the key ${serverKeyText(error)}`)
+    }
+    await this.#running?.serverKeysChanged()
+    return await this.#serverKey()
+  }
+  async forgetServerKey(fingerprint: string): Promise<void> {
+    const keys = await this.serverKeys()
+    if (keys.some((key) => key.isCurrent && key.fingerprint === fingerprint))
+      throw new AdminError('invalid', `${fingerprint} is the current key; fernruf key rotate makes another`)
+    if (!(await this.#core.keyStore.removeServerKey(fingerprint)))
+      throw new AdminError('not-found', `${fingerprint} is no key of this server`)
+    await this.#running?.serverKeysChanged()
+  }
+  async #serverKey(): Promise<ServerKeySummary> {
+    return (await this.serverKeys())[0] as ServerKeySummary
+  }
+  async addNetworkServer(domain: string, fingerprint: string): Promise<void> {
+    const prepared = networkDomain(domain)
+    if (this.#core.domains.has(prepared))
+      throw new AdminError('invalid', `${prepared} is served here and listed in any case`)
+    const isAdded = await this.#core.stores.network.put({ domain: prepared, fingerprint }, Date.now(), MAX_NETWORK)
+    if (!isAdded) throw new AdminError('invalid', `a network has at most ${MAX_NETWORK} other servers`)
+  }
+  async removeNetworkServer(domain: string): Promise<void> {
+    const prepared = networkDomain(domain)
+    if (!(await this.#core.stores.network.remove(prepared)))
+      throw new AdminError('not-found', `${prepared} was not added`)
+  }
+  networkServers(): Promise<readonly NetworkServer[]> {
+    return this.#core.stores.network.list()
   }
   async rotateInboxKeys(after: number): Promise<InboxKeyRotation> {
     const { dataKeys } = this.#core.sealing
@@ -100,10 +159,18 @@ export class CoreAdmin implements Admin {
 
   #summary({ jid, isNumber, createdAt, disabledAt, delivery, fingerprint }: Account): AccountSummary {
     const isDisabled = disabledAt !== undefined
-    return { jid, isNumber, createdAt, isDisabled, delivery, fingerprint, sessions: this.#sessions?.(jid) }
+    return { jid, isNumber, createdAt, isDisabled, delivery, fingerprint, sessions: this.#running?.sessions(jid) }
   }
 }
 
+/** Other servers that clients are told of. */
+const MAX_NETWORK = 1_000
+
+function networkDomain(text: string): Domain {
+  const domain = text === '' ? undefined : prepareDomain(text)
+  if (domain === undefined) throw new AdminError('invalid', `${text} is no domain`)
+  return domain
+}
 function accountJid(text: string): BareJid {
   const jid = parseJid(text)
   if (jid === undefined || isFull(jid) || localOf(jid) === undefined)

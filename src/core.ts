@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type AccountChange, Accounts } from './account/accounts.ts'
 import { DataKeys, lackingKeys, lackingText } from './account/data-keys.ts'
@@ -9,6 +10,7 @@ import { RootSecret, RootSecretError } from './account/root-secret.ts'
 import type { Account } from './account/store.ts'
 import type { Config } from './config/schema.ts'
 import { Keys } from './keys/directory.ts'
+import { KeyError } from './keys/key-error.ts'
 import { ServerKey, ServerKeyError } from './keys/server-key.ts'
 import { SqlKeyStore } from './storage/key-store.ts'
 import { openStores, type Stores } from './storage/open.ts'
@@ -108,11 +110,23 @@ async function openRoot(config: Config, isEmbedded: boolean): Promise<RootSecret
 /** The server's OpenPGP key and the directory above it; `onChanged` hears of every key that was written. @throws StartError */
 export async function openKeys(core: Core, make: boolean, onChanged?: (jid: BareJid) => void): Promise<Keys> {
   const [domain] = core.config.domains
+  const { server_key_file: file } = core.config.keys
+  const open = (options: { readonly make: boolean; readonly first?: () => Promise<Uint8Array> }): Promise<ServerKey> =>
+    ServerKey.open(core.keyStore, core.root, { domain, now: Date.now(), ...options })
   try {
-    const server = await ServerKey.open(core.keyStore, core.root, { domain, make, now: Date.now() })
-    const parts = { store: core.keyStore, accounts: core.stores.accounts, server }
+    const server = await open(file === undefined ? { make } : { make, first: () => readFile(file) })
+    const parts = {
+      store: core.keyStore,
+      accounts: core.stores.accounts,
+      server,
+      reopen: () => open({ make: false }),
+    }
     return new Keys(onChanged === undefined ? parts : { ...parts, onChanged })
   } catch (error) {
+    if (error instanceof KeyError)
+      throw new StartError(`keys.server_key_file: ${file} ${serverKeyText(error)}`, { cause: error })
+    if (file !== undefined && error instanceof Error && 'code' in error)
+      throw new StartError(`keys.server_key_file: ${file} cannot be read (${String(error.code)})`, { cause: error })
     if (!(error instanceof ServerKeyError)) throw error
     throw new StartError(
       error.fault === 'missing'
@@ -121,4 +135,13 @@ export async function openKeys(core: Core, make: boolean, onChanged?: (jid: Bare
       { cause: error },
     )
   }
+}
+
+/** Why a key cannot become the server's, in the operator's words. */
+export function serverKeyText({ fault }: KeyError): string {
+  if (fault === 'locked') return 'is locked with a passphrase; export it without one'
+  if (fault === 'malformed') return 'is not one OpenPGP secret key (v4) with its primary key'
+  if (fault === 'weak') return 'is too weak, or cannot certify: RSA of 2048 bits or more, Ed25519 or a NIST curve'
+  if (fault === 'future') return 'was made in the future'
+  return `is of no use: ${fault.replace('-', ' ')}`
 }

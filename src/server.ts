@@ -34,6 +34,7 @@ import { POLICIES } from './inbox/policy.ts'
 import { Quota } from './inbox/quota.ts'
 import { SealedArchiveStore, SealedInboxStore } from './inbox/sealed-store.ts'
 import { tidyArchives } from './inbox/tidy.ts'
+import { Waiting } from './inbox/waiting.ts'
 import { KeyTransfers } from './keys/transfers.ts'
 import { Certificates, developmentCertificate } from './net/certificates.ts'
 import { ConnectionCounts, listen } from './net/listener.ts'
@@ -65,6 +66,7 @@ import { BindingError, type SaslError } from './xmpp/sasl-error.ts'
 const TICK_MS = 100
 const CLEAR_MS = 10 * 60_000
 const TIDY_MS = 60 * 60_000
+const KEYS_MS = 60_000
 /** Answers of a provider that checks a code; everything else is a failure. */
 const CHECKED: ReadonlySet<string> = new Set(['right', 'wrong', 'gone'])
 const SOFTWARE = {
@@ -176,7 +178,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
   })
   const served = { domains, services: new Set<Jid>() }
   const domainPolicy = POLICIES[config.inbox.delivery]
-  const policyOf = ({ account }: AccountView) =>
+  const policyOf = ({ account }: Pick<AccountView, 'account'>) =>
     account?.delivery === undefined ? domainPolicy : POLICIES[account.delivery]
   const line = new Router({
     served,
@@ -186,6 +188,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     bus,
     rosters: isOn('blocking') ? rosterStore : withoutBlocks(rosterStore),
     policyOf,
+    serverKeysChanged: () => void reloadKeys(),
     archives: (view, peer) => isOn('archive') && isArchived(view.archiving, view.roster, peer),
     log: logs.part({ part: 'router' }),
   })
@@ -228,6 +231,14 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     }
   }
 
+  /** Also done now and then: whoever changes the store from outside has no bus. */
+  const reloadKeys = async (): Promise<void> => {
+    try {
+      if (await keys.reload()) logs.root.info({ key: keys.serverKey().fingerprint }, 'server keys changed')
+    } catch (error) {
+      logs.root.warn({ err: error }, 'server keys not read again')
+    }
+  }
   const smsLog = logs.part({ part: 'sms' })
   const verification = await verificationOf(config, options.printCode, core.stores.database, root, {
     report: ({ provider, step, outcome }) => {
@@ -302,11 +313,14 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
 
   const handlers: Handlers[] = []
   const services: Service[] = []
+  const serverFeatures = new Set(['msgoffline', ...enabled.flatMap((f) => f.disco?.server ?? [])])
   const ports: Ports = {
     line,
     disco: {
       domains,
-      serverFeatures: [...new Set(['msgoffline', ...enabled.flatMap((f) => f.disco?.server ?? [])])],
+      get serverFeatures() {
+        return [...serverFeatures]
+      },
       accountFeatures: [...new Set(enabled.flatMap((f) => f.disco?.account ?? []))],
       services,
       nodes: {
@@ -343,6 +357,13 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     takeovers,
     strangers: new StrangerBudget({ domains, ...limits.strangers }),
     archive,
+    waiting: new Waiting({
+      store: inboxStore,
+      flushed: (account) => inbox.flushed(account),
+      policyOf: (account) => policyOf({ account }),
+    }),
+    push: measured(stores.push, 'push', time),
+    network: measured(stores.network, 'network', time),
   }
   const stop = new AbortController()
   teardown.add(() => stop.abort())
@@ -357,6 +378,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     })
     handlers.push(made)
     services.push(...(made.services ?? []))
+    for (const name of made.serverFeatures ?? []) serverFeatures.add(name)
   }
   for (const domain of domains) for (const { local } of services) served.services.add(bareJid(local, domain))
   line.open(
@@ -526,7 +548,13 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
   })
   teardown.add(() => ops.close())
   addresses.push({ kind: 'ops', address: ops.address })
-  const admin = new CoreAdmin(core, (account) => sessions.of(account).length)
+  const admin = new CoreAdmin(core, {
+    sessions: (account) => sessions.of(account).length,
+    serverKeysChanged: async () => {
+      await reloadKeys()
+      line.serverKeysChanged()
+    },
+  })
   if (options.stores === undefined) {
     const socket = await serveAdmin(config.data_dir, admin)
     teardown.add(() => socket.close())
@@ -549,6 +577,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     { what: 'sweep', everyMs: CLEAR_MS, work: () => sweepLingering(inboxStore, registry) },
     { what: 'purge of devices', everyMs: CLEAR_MS, work: () => devices.purge() },
     { what: 'purge of key transfers', everyMs: CLEAR_MS, work: () => keyTransfers.purge() },
+    { what: 'reading of server keys', everyMs: KEYS_MS, work: reloadKeys },
     { what: 'purge of lookups', everyMs: TIDY_MS, work: () => lookups.purge() },
     {
       what: 'use of accounts',
@@ -579,7 +608,9 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
   return {
     addresses,
     domains: config.domains,
-    fingerprint: keys.serverKey().fingerprint,
+    get fingerprint() {
+      return keys.serverKey().fingerprint
+    },
     admin,
     reload: async (next) => {
       await sealing.dataKeys?.reload()

@@ -2,11 +2,12 @@ import type { SmsProvider } from './account/sms-provider.ts'
 import { Throttle } from './account/throttle.ts'
 import { type SmsReport, Verification } from './account/verification.ts'
 import type { Config } from './config/schema.ts'
-import { Breaker, type CircuitState } from './sms/breaker.ts'
+import { Breaker } from './sms/breaker.ts'
 import { ConsoleSms } from './sms/console.ts'
 import { WebhookSms } from './sms/webhook.ts'
 import type { Database } from './storage/sql.ts'
 import { SqlVerificationStore } from './storage/verification-store.ts'
+import type { CircuitState } from './util/circuit.ts'
 
 /** What is told of providers, in names of closed sets only. */
 export interface SmsWatch {

@@ -3,8 +3,10 @@ import { ACCOUNT_COMMANDS } from './account.ts'
 import type { Command } from './args.ts'
 import { CHECK } from './check.ts'
 import { configOf } from './context.ts'
+import { IMPORT } from './import.ts'
 import { INBOX_KEY_COMMANDS } from './inbox-key.ts'
 import { KEY_COMMANDS } from './key.ts'
+import { NETWORK_COMMANDS } from './network.ts'
 import { SERVE } from './serve.ts'
 
 const MIGRATE: Command = {
@@ -36,13 +38,9 @@ export const COMMANDS: readonly Command[] = [
   ...ACCOUNT_COMMANDS,
   later('account move OLD NEW'),
   later('account export JID'),
-  later('account import FILE'),
+  IMPORT,
   later('invite create'),
   ...KEY_COMMANDS,
-  later('key rotate'),
-  later('key import FILE'),
   ...INBOX_KEY_COMMANDS,
-  later('network add DOMAIN FINGERPRINT'),
-  later('network remove DOMAIN'),
-  later('network list'),
+  ...NETWORK_COMMANDS,
 ]

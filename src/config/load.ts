@@ -14,6 +14,7 @@ const SECRETS: readonly Path[] = [
   ['sms', 'api_secret'],
   ['sms', 'fallbacks', '*', 'secret'],
   ['sms', 'fallbacks', '*', 'api_secret'],
+  ['features', 'push', 'webhook', 'secret'],
 ]
 
 /**

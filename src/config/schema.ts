@@ -276,14 +276,13 @@ type Frozen<T> = unknown extends T
 
 /** Sections that say something to a part that does not exist yet, in the words of the file. */
 export function unbuiltSections(config: Config): string[] {
-  const { s2s, redis, workers, http, keys, account } = config
+  const { s2s, redis, workers, http, account } = config
   const found: (string | false)[] = [
     s2s !== undefined && 's2s',
     redis !== undefined && 'redis',
     workers !== 1 && 'workers',
     http.public !== undefined && 'http.public',
     http.admin !== undefined && 'http.admin',
-    keys.server_key_file !== undefined && 'keys.server_key_file',
     account.registration.includes('invite') && 'account.registration invite',
   ]
   return found.filter((name) => name !== false)

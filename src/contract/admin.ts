@@ -31,6 +31,15 @@ export interface ServerKey {
   readonly userId: string
   /** Ms since the epoch. */
   readonly createdAt: number
+  /** Whether it certifies; the others only verify what they have certified. */
+  readonly isCurrent: boolean
+}
+
+/** Another server of the network. */
+export interface NetworkServer {
+  readonly domain: string
+  /** Of its OpenPGP key, upper-case hex. */
+  readonly fingerprint: string
 }
 
 /** One step of a rotation of the keys of encryption at rest. */
@@ -61,10 +70,20 @@ export interface Admin {
   showHistory(jid: string): Promise<HistorySummary>
   /** Removes an account's archive, or what is older than `before` (ms since the epoch); how many messages. */
   deleteHistory(jid: string, before: number | undefined): Promise<number>
-  /** Undefined when there is none yet. */
-  serverKey(): Promise<ServerKey | undefined>
+  /** The current one first; empty when there is none yet. */
+  serverKeys(): Promise<readonly ServerKey[]>
   /** Makes the server's key; the existing one when there is one. */
   initServerKey(): Promise<ServerKey>
+  /** Makes a new one the current one. */
+  rotateServerKey(): Promise<ServerKey>
+  /** The same with a key that is brought: an OpenPGP secret key, armoured or binary, in base64. */
+  importServerKey(key: string): Promise<ServerKey>
+  /** What this former key has certified holds no longer. */
+  forgetServerKey(fingerprint: string): Promise<void>
+  /** Lists another server for clients, or gives it another fingerprint. */
+  addNetworkServer(domain: string, fingerprint: string): Promise<void>
+  removeNetworkServer(domain: string): Promise<void>
+  networkServers(): Promise<readonly NetworkServer[]>
   /** One step of wrapping the accounts' data keys under the newest operator key, from the account after `after` on; 0 begins. */
   rotateInboxKeys(after: number): Promise<InboxKeyRotation>
   /** Destroys some of the data keys under this operator key, and with them what they sealed; returns how many, 0 when none is left. */

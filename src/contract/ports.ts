@@ -8,9 +8,12 @@ import type { StrangerBudget } from '../account/stranger-budget.ts'
 import type { Takeovers } from '../account/takeovers.ts'
 import type { VcardStore } from '../account/vcard-store.ts'
 import type { ArchiveStore } from '../inbox/archive.ts'
+import type { Waiting } from '../inbox/waiting.ts'
 import type { Keys } from '../keys/directory.ts'
+import type { NetworkStore } from '../keys/network-store.ts'
 import type { KeyTransfers } from '../keys/transfers.ts'
 import type { Registry } from '../presence/registry.ts'
+import type { PushStore } from '../push/store.ts'
 import type { BlockStore } from '../roster/block-store.ts'
 import type { ReportStore } from '../roster/report-store.ts'
 import type { RosterChange, Rosters } from '../roster/roster.ts'
@@ -83,5 +86,8 @@ export interface Ports {
   readonly strangers: StrangerBudget
   readonly takeovers: Pick<Takeovers, 'answer' | 'claim' | 'hasLock' | 'setLock'>
   readonly archive: ArchiveStore
+  readonly waiting: Pick<Waiting, 'toTake'>
+  readonly push: PushStore
+  readonly network: Pick<NetworkStore, 'list'>
 }
 export type Port = keyof Ports

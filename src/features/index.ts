@@ -4,6 +4,7 @@ import roster from './rfc6121-roster.ts'
 import contactDiscovery from './x-contact-discovery.ts'
 import deliveryPolicy from './x-delivery-policy.ts'
 import publicKeys from './x-public-keys.ts'
+import push from './x-push.ts'
 import serverList from './x-server-list.ts'
 import takeover from './x-takeover.ts'
 import lastActivity from './xep0012-last-activity.ts'
@@ -51,5 +52,6 @@ export const FEATURES: readonly Feature[] = [
   archivePreferences,
   clients,
   publicKeys,
+  push,
   blocking,
 ]

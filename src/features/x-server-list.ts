@@ -36,13 +36,15 @@ export default defineFeature({
         ),
     })
     .prefault({}),
+  tables: ['network_server'],
   metrics: {},
-  uses: ['disco', 'keys'],
-  setup: ({ config, ports: { disco, keys } }) => {
-    /** Made anew each time: the key may be another by now. */
-    function list(): Element {
+  uses: ['disco', 'keys', 'network'],
+  setup: ({ config, ports: { disco, keys, network } }) => {
+    /** Made anew each time: the key may be another by now, and so may the servers that were added. */
+    async function list(): Promise<Element> {
       const own = keys.serverKey().fingerprint
-      const servers = new Map<string, string>(config.others.map((other) => [other.domain, other.fingerprint]))
+      const others = [...config.others, ...(await network.list())]
+      const servers = new Map<string, string>(others.map((other) => [other.domain, other.fingerprint]))
       for (const served of disco.domains) servers.delete(served)
       const all = [...[...disco.domains].map((served) => [served, own] as const), ...servers]
       const items = all.map(([node, key]) => el('item', NS_SERVERLIST, { node, fingerprint: key }))
@@ -58,13 +60,13 @@ export default defineFeature({
           local: LOCAL,
           name: 'command',
           ns: NS_COMMANDS,
-          answer: ({ payload: { attrs } }) => {
+          answer: async ({ payload: { attrs } }) => {
             if (attrs.node !== NODE) throw new StanzaError('item-not-found')
             const { action = 'execute' } = attrs
             // It has one stage, so nothing is ever open that one could go on with.
             if (action !== 'execute' || attrs.sessionid !== undefined)
               throw new StanzaError('bad-request', { app: el('bad-action', NS_COMMANDS) })
-            return el('command', NS_COMMANDS, { node: NODE, status: 'completed' }, list())
+            return el('command', NS_COMMANDS, { node: NODE, status: 'completed' }, await list())
           },
         },
       ],

@@ -2,6 +2,8 @@ import { z } from 'zod'
 import { DELIVERIES } from '../account/store.ts'
 import { ADMIN_FAULTS, type Admin } from '../contract/admin.ts'
 
+/** Characters of a secret key in base64: a large RSA key, armoured, with its subkeys. */
+const MAX_KEY = 48 * 1024
 const jid = z.string().min(1).max(3071)
 const password = z.string().min(1).max(1024)
 const delivery = z.enum(DELIVERIES)
@@ -23,7 +25,16 @@ const rotation = z.object({
   left: z.number(),
   last: z.number().optional(),
 })
-const serverKey = z.object({ fingerprint: z.string(), userId: z.string(), createdAt: z.number() })
+const serverKey = z.object({
+  fingerprint: z.string(),
+  userId: z.string(),
+  createdAt: z.number(),
+  isCurrent: z.boolean(),
+})
+const fingerprint = z.string().regex(/^[0-9A-F]{40}$/)
+const domain = z.string().min(1).max(1023)
+const networkServer = z.object({ domain: z.string(), fingerprint: z.string() })
+const secretKey = z.base64().min(1).max(MAX_KEY)
 
 /** What may go over the socket: arguments and result of each call, checked on both sides. */
 export const CALLS = {
@@ -36,8 +47,14 @@ export const CALLS = {
   deleteAccount: { args: z.tuple([jid]), result: nothing },
   showHistory: { args: z.tuple([jid]), result: history },
   deleteHistory: { args: z.tuple([jid, z.int().nullable()]), result: z.number() },
-  serverKey: { args: z.tuple([]), result: serverKey.optional() },
+  serverKeys: { args: z.tuple([]), result: z.array(serverKey) },
   initServerKey: { args: z.tuple([]), result: serverKey },
+  rotateServerKey: { args: z.tuple([]), result: serverKey },
+  importServerKey: { args: z.tuple([secretKey]), result: serverKey },
+  forgetServerKey: { args: z.tuple([fingerprint]), result: nothing },
+  addNetworkServer: { args: z.tuple([domain, fingerprint]), result: nothing },
+  removeNetworkServer: { args: z.tuple([domain]), result: nothing },
+  networkServers: { args: z.tuple([]), result: z.array(networkServer) },
   rotateInboxKeys: { args: z.tuple([z.int().min(0)]), result: rotation },
   forgetInboxKeys: { args: z.tuple([operatorKey]), result: z.number() },
 } as const satisfies Readonly<Record<keyof Admin, { readonly args: z.ZodType; readonly result: z.ZodType }>>
@@ -57,8 +74,14 @@ export const PERFORM: {
   deleteAccount: (admin, [of]) => admin.deleteAccount(of),
   showHistory: (admin, [of]) => admin.showHistory(of),
   deleteHistory: (admin, [of, before]) => admin.deleteHistory(of, before ?? undefined),
-  serverKey: (admin) => admin.serverKey(),
+  serverKeys: (admin) => admin.serverKeys(),
   initServerKey: (admin) => admin.initServerKey(),
+  rotateServerKey: (admin) => admin.rotateServerKey(),
+  importServerKey: (admin, [key]) => admin.importServerKey(key),
+  forgetServerKey: (admin, [key]) => admin.forgetServerKey(key),
+  addNetworkServer: (admin, [to, key]) => admin.addNetworkServer(to, key),
+  removeNetworkServer: (admin, [to]) => admin.removeNetworkServer(to),
+  networkServers: (admin) => admin.networkServers(),
   rotateInboxKeys: (admin, [after]) => admin.rotateInboxKeys(after),
   forgetInboxKeys: (admin, [key]) => admin.forgetInboxKeys(key),
 }

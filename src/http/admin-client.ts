@@ -31,8 +31,14 @@ export async function connectAdmin(dataDir: string): Promise<Admin | undefined> 
       return { messages, oldest, newest }
     },
     deleteHistory: (jid, before) => call('deleteHistory', jid, before ?? null),
-    serverKey: () => call('serverKey'),
+    serverKeys: () => call('serverKeys'),
     initServerKey: () => call('initServerKey'),
+    rotateServerKey: () => call('rotateServerKey'),
+    importServerKey: (key) => call('importServerKey', key),
+    forgetServerKey: (fingerprint) => call('forgetServerKey', fingerprint),
+    addNetworkServer: (domain, fingerprint) => call('addNetworkServer', domain, fingerprint),
+    removeNetworkServer: (domain) => call('removeNetworkServer', domain),
+    networkServers: () => call('networkServers'),
     rotateInboxKeys: async (after) => {
       const { last, ...rest } = await call('rotateInboxKeys', after)
       return { ...rest, last }

@@ -8,8 +8,8 @@ import { StartError } from '../util/start-error.ts'
 import { CALLS, perform } from './admin-calls.ts'
 import { boundedServer, closed, listening } from './listener.ts'
 
-/** Longer requests are refused; the largest call is a JID with a password. */
-export const MAX_BODY = 16 * 1024
+/** Longer requests are refused; the largest call is a secret key. */
+export const MAX_BODY = 64 * 1024
 /** `sockaddr_un.sun_path` of Linux, less its end. */
 const MAX_PATH = 107
 

@@ -22,7 +22,8 @@ const MAX_CACHED = 32 * 1_048_576
 export class Keys {
   readonly #store: KeyStore
   readonly #accounts: Pick<AccountStore, 'find'>
-  readonly #server: ServerKey
+  #server: ServerKey
+  readonly #reopen: () => Promise<ServerKey>
   readonly #policy: KeyPolicy
   readonly #now: () => number
   readonly #changed: (jid: BareJid) => void
@@ -33,6 +34,8 @@ export class Keys {
     readonly store: KeyStore
     readonly accounts: Pick<AccountStore, 'find'>
     readonly server: ServerKey
+    /** Takes the server's keys from the store again. */
+    readonly reopen?: () => Promise<ServerKey>
     readonly policy?: PolicyName
     readonly now?: () => number
     /** Told after a key has been written: every node is to forget what it knows of the account (`Views.changed`). */
@@ -41,6 +44,7 @@ export class Keys {
     this.#store = parts.store
     this.#accounts = parts.accounts
     this.#server = parts.server
+    this.#reopen = parts.reopen ?? (async () => parts.server)
     this.#policy = POLICIES[parts.policy ?? 'modern']
     this.#now = parts.now ?? Date.now
     this.#changed = parts.onChanged ?? (() => undefined)
@@ -54,6 +58,16 @@ export class Keys {
   /** The server's own key: fingerprint, and the transferable public key that clients ask for. */
   serverKey(): Pick<ServerKey, 'fingerprint' | 'ring'> {
     return this.#server
+  }
+
+  /** Goes on with the server's keys as the store has them; whether they were others. @throws StoreError, ServerKeyError */
+  async reload(): Promise<boolean> {
+    const listed = ({ fingerprint, trusted }: ServerKey): string =>
+      [fingerprint, ...trusted.map((key) => key.fingerprint)].join()
+    const next = await this.#reopen()
+    if (listed(next) === listed(this.#server)) return false
+    this.#server = next
+    return true
   }
 
   /**
@@ -124,6 +138,19 @@ export class Keys {
     certificate: Uint8Array,
     domain: Domain,
   ): Promise<{ readonly jid: BareJid; readonly account: number; readonly fingerprint: string }> {
+    try {
+      return await this.#login(certificate, domain)
+    } catch (error) {
+      // Another node may have certified it by a key that this one has not heard of yet.
+      const isForeign = error instanceof KeyError && error.fault === 'not-certified'
+      if (!isForeign || !(await this.reload())) throw error
+      return await this.#login(certificate, domain)
+    }
+  }
+  async #login(
+    certificate: Uint8Array,
+    domain: Domain,
+  ): Promise<{ readonly jid: BareJid; readonly account: number; readonly fingerprint: string }> {
     const { jid, fingerprint, ring } = await this.candidate(certificate, domain)
     const account = await this.#accounts.find(jid)
     if (account === undefined) throw new KeyError('no-account')
@@ -152,9 +179,11 @@ export class Keys {
     // A revocation may be on the stored ring alone; the name must still be the one of the shown ring.
     ring.checkTime(now)
     if (ring.accountName(domainOf(jid), now) !== jid) throw new KeyError('no-account-name')
-    const until = ring.certifiedUntil(jid, this.#server.trusted, now)
-    if (until === undefined) throw new KeyError('not-certified')
-    if (until < now + CERTIFIED_MS / 2) ring = await this.#server.certify(ring, jid, now)
+    const server = this.#server
+    if (ring.certifiedUntil(jid, server.trusted, now) === undefined) throw new KeyError('not-certified')
+    const until = ring.certifiedUntil(jid, [server.own], now)
+    // Renewed in time, and by the new key when there is one.
+    if (until === undefined || until < now + CERTIFIED_MS / 2) ring = await server.certify(ring, jid, now)
     const bytes = ring.bytes
     if (known && bytes.equals(known.ring)) return
     await this.#put(account, ring.fingerprint, bytes)

@@ -2,6 +2,8 @@ export type KeyFault =
   /** No OpenPGP block where one must be, or not one well-formed public key. */
   | 'malformed'
   | 'too-large'
+  /** A secret key that a passphrase is needed for. */
+  | 'locked'
   /** An algorithm or size below the policy. */
   | 'weak'
   /** A self-signature or a subkey binding does not verify. */

@@ -273,6 +273,30 @@ export class SecretKeyMaterial {
 }
 
 /**
+ * A secret key that an operator brings, armoured or binary; the blocks are binary. It is not locked, all of it is there, and its
+ * secret part belongs to its public part. @throws KeyError malformed, locked
+ */
+export async function readSecretKey(
+  text: Uint8Array,
+): Promise<{ readonly secret: Uint8Array; readonly ring: Uint8Array }> {
+  const isBinary = ((text[0] ?? 0) & 0x80) !== 0
+  const read = isBinary
+    ? readPrivateKeys({ binaryKeys: text })
+    : readPrivateKeys({ armoredKeys: Buffer.from(text).toString('utf8') })
+  const [key, ...more] = await read.catch((cause: unknown) => {
+    throw new KeyError('malformed', 'unreadable secret key', cause)
+  })
+  if (key === undefined || more.length > 0) throw new KeyError('malformed', 'not one secret key')
+  const packet = key.keyPacket as SecretKeyPacket & { validate(): Promise<void> }
+  if (packet.isDummy()) throw new KeyError('malformed', 'the primary key itself is not in it')
+  if (!packet.isDecrypted()) throw new KeyError('locked')
+  await packet.validate().catch((cause: unknown) => {
+    throw new KeyError('malformed', 'secret and public part differ', cause)
+  })
+  return { secret: key.write(), ring: key.toPublic().write() }
+}
+
+/**
  * The one secret keyring in these bytes, all of it locked with a passphrase (RFC 9580 §3.7.2).
  * @returns its fingerprint, 40 upper-case hex @throws KeyError malformed
  */

@@ -1,9 +1,10 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
 import type { RootSecret } from '../account/root-secret.ts'
 import type { BareJid, Domain } from '../xmpp/jid.ts'
-import { POLICIES, PublicKeyMaterial, SecretKeyMaterial } from './openpgp.ts'
+import { KeyError } from './key-error.ts'
+import { KeySignature, POLICIES, PublicKeyMaterial, readSecretKey, SecretKeyMaterial } from './openpgp.ts'
 import { PACKET, splitPackets } from './packets.ts'
-import type { PublicRing } from './public-ring.ts'
+import { PublicRing } from './public-ring.ts'
 import type { KeyStore, StoredServerKey } from './store.ts'
 
 /** How long a certification holds; it is renewed at login when half of that has gone. */
@@ -35,7 +36,7 @@ export class ServerKey {
   readonly ring: Buffer
   /** This key and those before it, whose certifications hold. */
   readonly trusted: readonly PublicKeyMaterial[]
-  readonly #public: PublicKeyMaterial
+  readonly own: PublicKeyMaterial
   readonly #secret: SecretKeyMaterial
 
   private constructor(
@@ -47,7 +48,7 @@ export class ServerKey {
     this.fingerprint = own.fingerprint
     this.ring = ring
     this.trusted = trusted
-    this.#public = own
+    this.own = own
     this.#secret = secret
   }
 
@@ -58,18 +59,19 @@ export class ServerKey {
   static async open(
     store: KeyStore,
     root: RootSecret,
-    options: { readonly domain: Domain; readonly make: boolean; readonly now: number },
+    options: {
+      readonly domain: Domain
+      readonly make: boolean
+      readonly now: number
+      /** The first one, in the place of one that is made; armoured or binary. */
+      readonly first?: () => Promise<Uint8Array>
+    },
   ): Promise<ServerKey> {
     let kept = await store.serverKeys()
-    if (kept.length === 0 && options.make) {
-      const { secret, ring } = await SecretKeyMaterial.generate(
-        options.domain,
-        `server@${options.domain}`,
-        new Date(options.now),
-      )
-      const { fingerprint } = await publicPart(ring)
-      const sealed = seal(secret, root.derive(PURPOSE), fingerprint)
-      await store.addFirstServerKey({ fingerprint, ring, sealed, createdAt: options.now })
+    if (kept.length === 0 && (options.make || options.first !== undefined)) {
+      const { now, domain, first } = options
+      const key = first === undefined ? await fresh(domain, now) : await brought(await first(), now)
+      await store.addFirstServerKey(await sealedKey(key, root))
       // Another process may have been first.
       kept = await store.serverKeys()
     }
@@ -82,12 +84,63 @@ export class ServerKey {
     return new ServerKey(Buffer.from(current.ring), trusted, own, secret)
   }
 
+  /** Makes a new key the current one; those before it verify as long as they are listed. @throws StoreError */
+  static async rotate(
+    store: KeyStore,
+    root: RootSecret,
+    { domain, now }: { readonly domain: Domain; readonly now: number },
+  ): Promise<void> {
+    await store.makeCurrent(await sealedKey(await fresh(domain, now), root))
+  }
+  /** The same with a key that an operator brings, armoured or binary. @throws KeyError, StoreError */
+  static async take(store: KeyStore, root: RootSecret, key: Uint8Array, now: number): Promise<void> {
+    await store.makeCurrent(await sealedKey(await brought(key, now), root))
+  }
+
   /** The ring with our certification of the account's user ID. @throws KeyError no-account-name */
   certify(ring: PublicRing, jid: BareJid, now: number): Promise<PublicRing> {
     // Not older than the key, whose device's clock may be a little ahead.
     const from = Math.max(now, ring.primary.createdAt)
-    return ring.certified(jid, this.#public, now, (over) => this.#secret.certify(over, from, from + CERTIFIED_MS))
+    return ring.certified(jid, this.own, now, (over) => this.#secret.certify(over, from, from + CERTIFIED_MS))
   }
+}
+
+interface NewServerKey {
+  readonly secret: Uint8Array
+  readonly ring: Uint8Array
+  /** Ms since the epoch. */
+  readonly createdAt: number
+}
+async function fresh(domain: Domain, now: number): Promise<NewServerKey> {
+  return { ...(await SecretKeyMaterial.generate(domain, `server@${domain}`, new Date(now))), createdAt: now }
+}
+/** Self-signatures by SHA-1 are those of old keys, which their operator vouches for. */
+const BROUGHT = { sha1: true, dsa: false }
+/** It must be one that certifies what others can verify. @throws KeyError */
+async function brought(text: Uint8Array, now: number): Promise<NewServerKey> {
+  const { secret, ring: all } = await readSecretKey(text)
+  // What others have signed is not needed.
+  const ring = await PublicRing.read(all, { servers: [], policy: BROUGHT })
+  ring.checkTime(now)
+  const own = await publicPart(ring.bytes)
+  const userId = Buffer.from('a test <of@this.key>')
+  const over = { key: own, userId }
+  const made = KeySignature.read(await (await SecretKeyMaterial.read(secret)).certify(over, now, now + CERTIFIED_MS))
+  if (made === undefined || !(await made.isBy(own, over, POLICIES.modern))) throw new KeyError('weak', 'cannot certify')
+  return { secret, ring: ring.bytes, createdAt: own.createdAt }
+}
+async function sealedKey(
+  { secret, ring, createdAt }: NewServerKey,
+  root: RootSecret,
+): Promise<Omit<StoredServerKey, 'isCurrent'>> {
+  const { fingerprint } = await publicPart(ring)
+  return { fingerprint, ring, sealed: seal(secret, root.derive(PURPOSE), fingerprint), createdAt }
+}
+
+/** The first user ID of one of the server's keys. */
+export function userIdOf(ring: Uint8Array): string {
+  const named = splitPackets(ring, MAX_OWN_PACKETS).find(({ tag }) => tag === PACKET.userId)
+  return Buffer.from(named?.body ?? []).toString('utf8')
 }
 
 async function publicPart(ring: Uint8Array): Promise<PublicKeyMaterial> {

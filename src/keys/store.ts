@@ -28,4 +28,8 @@ export interface KeyStore {
   serverKeys(): Promise<readonly StoredServerKey[]>
   /** Makes it the current key if there is none yet; otherwise nothing happens. */
   addFirstServerKey(key: Omit<StoredServerKey, 'isCurrent'>): Promise<void>
+  /** Makes it the current key, new or known; the one before stays, and only verifies from then on. */
+  makeCurrent(key: Omit<StoredServerKey, 'isCurrent'>): Promise<void>
+  /** Forgets a key that is not the current one: what it has certified holds no longer. Whether there was one. */
+  removeServerKey(fingerprint: string): Promise<boolean>
 }

@@ -38,6 +38,8 @@ export interface RouterDeps {
   readonly policyOf: (view: AccountView) => Policy
   /** Whether an account archives its messages with a contact. */
   readonly archives: (view: AccountView, peer: Jid) => boolean
+  /** Another node has changed the server's keys in the store. */
+  readonly serverKeysChanged?: () => void
   readonly log: Logger
 }
 /** What a stanza for an account of ours needs to know before it can be delivered. */
@@ -357,6 +359,10 @@ export class Router implements Line, LinePort {
     const nodes = new Set(sessions.map((s) => s.node).filter((node) => node !== this.#relay.node))
     if (nodes.size > 0) await this.#flushes.ask(nodes, id)
   }
+  /** Tells the other nodes that the server's keys in the store are others now. */
+  serverKeysChanged(): void {
+    this.#relay.publish({ frame: 'server-keys' })
+  }
   /** Ends an account's sessions, or one session, on all nodes. */
   end(address: Jid, condition: StreamCondition, text: string, except: FullJid | undefined): void {
     this.#endHere(address, condition, text, except)
@@ -424,6 +430,9 @@ export class Router implements Line, LinePort {
         break
       case 'changed':
         this.views.drop(frame.account)
+        break
+      case 'server-keys':
+        this.#deps.serverKeysChanged?.()
         break
       case 'end':
         this.#endHere(frame.address, frame.condition, frame.text, frame.except)

@@ -38,6 +38,8 @@ export type Frame =
   | { readonly frame: 'flushed'; readonly ask: number }
   /** The account or its roster changed: its view is to be dropped. */
   | { readonly frame: 'changed'; readonly account: BareJid }
+  /** The server's keys in the store are others now. */
+  | { readonly frame: 'server-keys' }
   /** Sessions of the account, or the one session, are to end. */
   | {
       readonly frame: 'end'

@@ -1,6 +1,7 @@
 import type { SMS } from '@vonage/sms'
 import { SmsError } from '../account/sms-provider.ts'
-import { ask, faultOfStatus, gatewayUrl } from './http.ts'
+import { ask, gatewayUrl } from '../util/http-ask.ts'
+import { answerOf, faultOfStatus } from './http.ts'
 
 export interface VonageAccount {
   readonly apiKey: string
@@ -37,7 +38,7 @@ export class VonageWire {
 
   constructor(account: VonageAccount) {
     this.#authorization = `Basic ${Buffer.from(`${account.apiKey}:${account.apiSecret}`).toString('base64')}`
-    this.#base = gatewayUrl(account.baseUrl, account.allowPlainHttp ?? false, 'the SMS provider')
+    this.#base = gatewayUrl(account.baseUrl, account.allowPlainHttp ?? false, 'the SMS provider', 'phone numbers')
     this.#timeoutMs = account.timeoutMs ?? TIMEOUT_MS
   }
 
@@ -81,7 +82,8 @@ export class VonageWire {
       'user-agent': 'fernruf',
       ...(body === '' ? {} : { 'content-type': 'application/json' }),
     }
-    const answer = await ask(new URL(request.url), { method: request.method ?? 'GET', headers, body }, signal)
+    const asking = ask(new URL(request.url), { method: request.method ?? 'GET', headers, body }, signal)
+    const answer = await answerOf(asking)
     if (faultOfStatus(answer.status) !== undefined) throw new StatusError(answer.status)
     // A login or parking page also says 200.
     if (answer.body.trim() !== '' && answer.json === undefined) throw new SmsError('bad-answer')

@@ -52,17 +52,8 @@ export class SqlAccountStore implements AccountStore {
     this.#now = now
   }
 
-  create({ jid, isNumber, fingerprint, secrets }: Parameters<AccountStore['create']>[0]): Promise<Account | undefined> {
-    return this.#database.transaction(async (sql) => {
-      const [row] = await sql.query<AccountRow>(
-        `insert into account (jid, domain, is_number, created_at, fingerprint) values ($1, $2, $3, $4, $5)
-         on conflict (jid) do nothing returning ${RETURNED}`,
-        [jid, domainOf(jid), Number(isNumber), this.#now(), fingerprint ?? null],
-      )
-      if (row === undefined) return undefined
-      await insertSecrets(sql, row.id, secrets)
-      return accountOf(row)
-    })
+  create(account: Parameters<AccountStore['create']>[0]): Promise<Account | undefined> {
+    return this.#database.transaction((sql) => insertAccount(sql, account, this.#now()))
   }
 
   async find(jid: BareJid): Promise<Account | undefined> {
@@ -162,6 +153,22 @@ const secretsOf = (row: SecretsRow): ScramSecrets | undefined =>
         storedKey: row.stored_key,
         serverKey: row.server_key,
       }
+
+/** Within a transaction; undefined when the name is taken. */
+export async function insertAccount(
+  sql: Sql,
+  { jid, isNumber, fingerprint, secrets }: Parameters<AccountStore['create']>[0],
+  now: number,
+): Promise<Account | undefined> {
+  const [row] = await sql.query<AccountRow>(
+    `insert into account (jid, domain, is_number, created_at, fingerprint) values ($1, $2, $3, $4, $5)
+     on conflict (jid) do nothing returning ${RETURNED}`,
+    [jid, domainOf(jid), Number(isNumber), now, fingerprint ?? null],
+  )
+  if (row === undefined) return undefined
+  await insertSecrets(sql, row.id, secrets)
+  return accountOf(row)
+}
 
 /** There are as many texts of this as there are mechanisms. */
 async function insertSecrets(sql: Sql, account: number, secrets: readonly ScramSecrets[]): Promise<void> {

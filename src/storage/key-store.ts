@@ -1,5 +1,5 @@
 import type { KeyStore, StoredKey, StoredServerKey } from '../keys/store.ts'
-import type { Sql } from './sql.ts'
+import type { Database } from './sql.ts'
 
 interface KeyRow {
   readonly fingerprint: string
@@ -13,9 +13,9 @@ interface ServerKeyRow extends KeyRow {
 
 /** Tables `public_key` and `server_key` in either dialect. */
 export class SqlKeyStore implements KeyStore {
-  readonly #database: Sql
+  readonly #database: Database
 
-  constructor(database: Sql) {
+  constructor(database: Database) {
     this.#database = database
   }
 
@@ -53,5 +53,26 @@ export class SqlKeyStore implements KeyStore {
        on conflict do nothing`,
       [fingerprint, ring, sealed, createdAt],
     )
+  }
+
+  makeCurrent({ fingerprint, ring, sealed, createdAt }: Omit<StoredServerKey, 'isCurrent'>): Promise<void> {
+    return this.#database.transaction(async (sql) => {
+      // Whoever does the same at this time comes after; on SQLite the transaction itself is the lock.
+      if (sql.dialect === 'postgres') await sql.query('select fingerprint from server_key order by 1 for update')
+      await sql.query('update server_key set is_current = null where is_current = 1')
+      await sql.query(
+        `insert into server_key (fingerprint, ring, sealed, created_at, is_current) values ($1, $2, $3, $4, 1)
+         on conflict (fingerprint) do update set ring = excluded.ring, sealed = excluded.sealed, is_current = 1`,
+        [fingerprint, ring, sealed, createdAt],
+      )
+    })
+  }
+
+  async removeServerKey(fingerprint: string): Promise<boolean> {
+    const gone = await this.#database.query(
+      'delete from server_key where fingerprint = $1 and is_current is null returning fingerprint',
+      [fingerprint],
+    )
+    return gone.length > 0
   }
 }

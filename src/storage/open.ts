@@ -1,5 +1,6 @@
 import type { ActivityStore } from '../account/activity.ts'
 import type { DataKeyStore } from '../account/data-key-store.ts'
+import type { ImportStore } from '../account/import-store.ts'
 import type { LastSeenStore } from '../account/last-seen-store.ts'
 import type { LoginStore } from '../account/login-store.ts'
 import type { LookupStore } from '../account/lookup-store.ts'
@@ -9,7 +10,9 @@ import type { TakeoverStore } from '../account/takeover-store.ts'
 import type { VcardStore } from '../account/vcard-store.ts'
 import type { ArchiveStore } from '../inbox/archive.ts'
 import type { InboxStore } from '../inbox/store.ts'
+import type { NetworkStore } from '../keys/network-store.ts'
 import type { KeyTransferStore } from '../keys/transfer-store.ts'
+import type { PushStore } from '../push/store.ts'
 import type { BlockStore } from '../roster/block-store.ts'
 import type { ReportStore } from '../roster/report-store.ts'
 import type { RosterStore } from '../roster/store.ts'
@@ -19,14 +22,17 @@ import { SqlActivityStore } from './activity-store.ts'
 import { SqlArchiveStore } from './archive-store.ts'
 import { SqlBlockStore } from './block-store.ts'
 import { SqlDataKeyStore } from './data-key-store.ts'
+import { SqlImportStore } from './import-store.ts'
 import { SqlInboxStore } from './inbox-store.ts'
 import { SqlKeyTransferStore } from './key-transfer-store.ts'
 import { SqlLastSeenStore } from './last-seen-store.ts'
 import { SqlLoginStore } from './login-store.ts'
 import { SqlLookupStore } from './lookup-store.ts'
 import { migrate } from './migrate.ts'
+import { SqlNetworkStore } from './network-store.ts'
 import { PostgresDatabase } from './postgres/database.ts'
 import { SqlPrivateStore } from './private-store.ts'
+import { SqlPushStore } from './push-store.ts'
 import { SqlReportStore } from './report-store.ts'
 import { SqlRosterStore } from './roster-store.ts'
 import { type Database, StoreError } from './sql.ts'
@@ -51,6 +57,9 @@ export interface Stores {
   readonly keyTransfers: KeyTransferStore
   readonly takeovers: TakeoverStore
   readonly activity: ActivityStore
+  readonly push: PushStore
+  readonly network: NetworkStore
+  readonly imports: ImportStore
   /** Brings the database up to date; returns the names of the migrations applied. @throws StartError, StoreError */
   migrate(): Promise<readonly string[]>
   close(): Promise<void>
@@ -96,6 +105,9 @@ function storesOn(database: Database, inbox: InboxStore, now: () => number): Sto
     keyTransfers: new SqlKeyTransferStore(database),
     takeovers: new SqlTakeoverStore(database),
     activity: new SqlActivityStore(database),
+    push: new SqlPushStore(database),
+    network: new SqlNetworkStore(database),
+    imports: new SqlImportStore(database),
     migrate: () => migrate(database),
     close: () => database.close(),
   }

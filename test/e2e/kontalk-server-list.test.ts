@@ -53,6 +53,43 @@ story(
   },
 )
 
+story(
+  'a server that the operator adds is told from then on, and no longer when it is removed',
+  async ({ client, domain, servers }) => {
+    const phone = await client('romeo', 'phone')
+    const admin = servers[0]?.running.admin
+    assert.ok(admin !== undefined)
+    const told = async (): Promise<readonly string[]> => {
+      const list = await phone.asks('set', `<command xmlns='${NS}' node='serverlist'/>`, `network@${domain}`)
+      const items = write(list).matchAll(
+        /<item (?:node='([^']*)' fingerprint='([^']*)'|fingerprint='([^']*)' node='([^']*)')/g,
+      )
+      return [...items]
+        .map(([, node, key, otherKey, otherNode]) => `${node ?? otherNode} ${(key ?? otherKey)?.[0]}`)
+        .slice(1)
+    }
+    const [a, b] = ['A', 'B'].map((digit) => digit.repeat(40)) as [string, string]
+    await admin.addNetworkServer('Beta.example', a)
+    assert.deepEqual(await told(), ['prime.example C', 'beta.example A'])
+    await admin.addNetworkServer('beta.example', b)
+    await admin.addNetworkServer('prime.example', b)
+    assert.deepEqual(await told(), ['prime.example B', 'beta.example B'])
+    assert.deepEqual(
+      (await admin.networkServers()).map((server) => server.domain),
+      ['beta.example', 'prime.example'],
+    )
+    await admin.removeNetworkServer('prime.example')
+    await admin.removeNetworkServer('BETA.example')
+    assert.deepEqual(await told(), ['prime.example C'])
+    await assert.rejects(admin.removeNetworkServer('beta.example'), /was not added/)
+    await assert.rejects(admin.addNetworkServer(domain, a), /is served here/)
+    await assert.rejects(admin.addNetworkServer('no domain!', a), /is no domain/)
+  },
+  {
+    config: { features: { server_list: { others: [{ domain: 'prime.example', fingerprint: 'c'.repeat(40) }] } } },
+  },
+)
+
 story('quirk 15: what disco#items lists answers disco#info', async ({ client, domain }) => {
   const phone = await client('romeo', 'phone')
   const listed = await phone.asks('get', `<query xmlns='${ITEMS}'/>`, domain)

@@ -19,6 +19,19 @@ export function keyStoreInMemory(): KeyStore {
     addFirstServerKey: async (key) => {
       if (servers.length === 0) servers.push({ ...key, isCurrent: true })
     },
+    makeCurrent: async (key) => {
+      const others = servers.filter(({ fingerprint }) => fingerprint !== key.fingerprint)
+      servers.splice(
+        0,
+        servers.length,
+        { ...key, isCurrent: true },
+        ...others.map((one) => ({ ...one, isCurrent: false })),
+      )
+    },
+    removeServerKey: async (fingerprint) => {
+      const at = servers.findIndex((key) => key.fingerprint === fingerprint && !key.isCurrent)
+      return at >= 0 && servers.splice(at, 1).length > 0
+    },
   }
 }
 
@@ -46,6 +59,7 @@ export async function keysInMemory(options: { at?: () => number; policy?: Policy
       store,
       accounts: { find: async (jid) => accounts.get(jid) },
       server,
+      reopen: () => ServerKey.open(store, ROOT, { domain: DOMAIN, make: false, now: now() }),
       now,
       policy: options.policy ?? 'modern',
       onChanged: (jid) => void changed.push(jid),

@@ -58,3 +58,31 @@ withStores('the first server key is the only current one, whoever adds at the sa
     },
   )
 })
+
+withStores('another key becomes the current one, the former stays, and only a former one goes', async (stores) => {
+  const keys = new SqlKeyStore(stores.database)
+  const listed = async () => (await keys.serverKeys()).map((key) => `${key.fingerprint[0]}${key.isCurrent ? '!' : ''}`)
+  await keys.makeCurrent({ ...serverKey(A), createdAt: 3 })
+  assert.deepEqual(await listed(), ['A!'])
+  await keys.makeCurrent({ ...serverKey(B), createdAt: 2 })
+  assert.deepEqual(await listed(), ['A', 'B!'])
+  await keys.addFirstServerKey(serverKey('C'.repeat(40)))
+  assert.deepEqual(await listed(), ['A', 'B!'])
+  await keys.makeCurrent({ ...serverKey(A), createdAt: 3 })
+  assert.deepEqual(await listed(), ['A!', 'B'])
+  assert.equal(await keys.removeServerKey(A), false, 'the current one')
+  assert.equal(await keys.removeServerKey(B), true)
+  assert.equal(await keys.removeServerKey(B), false)
+  assert.deepEqual(await listed(), ['A!'])
+})
+
+withStores('of keys made current at the same time one is the last, and all are kept', async (stores) => {
+  const others = await Promise.all([stores.second(), stores.second()])
+  const [first, ...rest] = [stores, ...others].map(({ database }) => new SqlKeyStore(database))
+  await first?.makeCurrent(serverKey(A))
+  await Promise.all(rest.map((keys, i) => keys.makeCurrent(serverKey(i === 0 ? B : 'C'.repeat(40)))))
+  const kept = (await first?.serverKeys()) ?? []
+  assert.equal(kept.length, 3)
+  assert.equal(kept.filter((key) => key.isCurrent).length, 1)
+  assert.ok(!kept.some((key) => key.isCurrent && key.fingerprint === A))
+})

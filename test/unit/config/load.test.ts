@@ -7,7 +7,8 @@ import { inspect } from 'node:util'
 import { z } from 'zod'
 import { ConfigError } from '../../../src/config/faults.ts'
 import { loadConfig } from '../../../src/config/load.ts'
-import { type Config, unbuiltSections } from '../../../src/config/schema.ts'
+import { type Config, type FeatureSection, unbuiltSections } from '../../../src/config/schema.ts'
+import push from '../../../src/features/x-push.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'fernruf-config-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -18,15 +19,15 @@ const FEATURES = [
 ]
 const MINIMAL = 'domain: example.org\nenvironment: development\n'
 
-function load(text: string, env: Record<string, string> = {}): Config {
+function load(text: string, env: Record<string, string> = {}, features: readonly FeatureSection[] = FEATURES): Config {
   const file = join(folder, 'config.yaml')
   writeFileSync(file, text)
-  return loadConfig(file, env, FEATURES)
+  return loadConfig(file, env, features)
 }
 /** The lines of what is wrong, without the folder. */
-function faults(text: string, env: Record<string, string> = {}): string[] {
+function faults(text: string, env: Record<string, string> = {}, features?: readonly FeatureSection[]): string[] {
   try {
-    load(text, env)
+    load(text, env, features)
   } catch (error) {
     assert.ok(error instanceof ConfigError)
     return error.lines.map((line) => line.replaceAll(`${folder}/`, ''))
@@ -134,6 +135,22 @@ describe('environment', () => {
     assert.ok(sms?.provider === 'webhook')
     assert.equal(sms.sender, '4711')
     assert.equal(sms.secret.reveal(), '1234567890123456')
+  })
+  test('so may the secret of push, whose times ascend', (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'fernruf-push-'))
+    t.after(() => rmSync(folder, { recursive: true }))
+    const file = join(folder, 'secret')
+    writeFileSync(file, 'sixteen bytes or more\n')
+    const section = (more: string): string =>
+      `${MINIMAL}features: { push: { webhook: { url: 'https://push.example.org/', secret_file: '${file}' }, ${more} } }\n`
+    const { webhook, delay } = load(section(''), {}, [push]).features.push as {
+      readonly webhook: { readonly secret: { reveal(): string } }
+      readonly delay: number
+    }
+    assert.deepEqual([webhook.secret.reveal(), delay], ['sixteen bytes or more', 2_000])
+    assert.match(faults(section('silence: 1s'), {}, [push]).join(), /features\.push.*in ascending order/)
+    writeFileSync(file, 'short')
+    assert.match(faults(section(''), {}, [push]).join(), /features\.push.*at least 16 bytes/)
   })
   test('secrets of fallbacks may stand in files, and each provider stands once', (t) => {
     const folder = mkdtempSync(join(tmpdir(), 'fernruf-fallbacks-'))

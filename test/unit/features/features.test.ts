@@ -54,7 +54,17 @@ test('what is switched off takes along what needs it', () => {
   assert.deepEqual(off({ archive: false }), ['archive', 'retraction', 'archive_preferences'])
   assert.deepEqual(
     off({ disco: false }).sort(),
-    ['caps', 'commands', 'contact_discovery', 'delivery_policy', 'disco', 'multicast', 'server_list', 'takeover'],
+    [
+      'caps',
+      'commands',
+      'contact_discovery',
+      'delivery_policy',
+      'disco',
+      'multicast',
+      'push',
+      'server_list',
+      'takeover',
+    ],
     'and what needs that',
   )
 })

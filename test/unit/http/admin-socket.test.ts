@@ -19,6 +19,8 @@ const ROMEO: AccountSummary = {
   sessions: 2,
 }
 
+const KEY = { fingerprint: 'AB', userId: 'example.org', createdAt: 5, isCurrent: true }
+const PEER = { domain: 'prime.example', fingerprint: 'B'.repeat(40) }
 /** An Admin that writes down what it is asked. */
 function recorder() {
   const calls: unknown[][] = []
@@ -34,8 +36,14 @@ function recorder() {
     deleteAccount: (...args) => note('deleteAccount', ...args),
     showHistory: (...args) => note('showHistory', ...args).then(() => ({ messages: 1, oldest: 5, newest: undefined })),
     deleteHistory: (...args) => note('deleteHistory', ...args).then(() => 17),
-    serverKey: () => Promise.resolve(undefined),
-    initServerKey: () => Promise.resolve({ fingerprint: 'AB', userId: 'example.org', createdAt: 5 }),
+    serverKeys: () => Promise.resolve([KEY, { ...KEY, isCurrent: false }]),
+    initServerKey: () => Promise.resolve(KEY),
+    rotateServerKey: () => note('rotateServerKey').then(() => KEY),
+    importServerKey: (...args) => note('importServerKey', ...args).then(() => KEY),
+    forgetServerKey: (...args) => note('forgetServerKey', ...args),
+    addNetworkServer: (...args) => note('addNetworkServer', ...args),
+    removeNetworkServer: (...args) => note('removeNetworkServer', ...args),
+    networkServers: () => Promise.resolve([PEER]),
     rotateInboxKeys: (after) =>
       note('rotateInboxKeys', after).then(() => ({ operatorKey: 'k', rewrapped: 3, left: 1, last: undefined })),
     forgetInboxKeys: (...args) => note('forgetInboxKeys', ...args).then(() => 7),
@@ -68,8 +76,15 @@ test('every call arrives with its arguments and comes back with its result', asy
   await client.deleteAccount('romeo@example.org')
   assert.deepEqual(await client.listAccounts(undefined, 10), [ROMEO])
   assert.deepEqual(await client.showAccount('romeo@example.org'), ROMEO)
-  assert.equal(await client.serverKey(), undefined)
-  assert.deepEqual(await client.initServerKey(), { fingerprint: 'AB', userId: 'example.org', createdAt: 5 })
+  assert.deepEqual(await client.serverKeys(), [KEY, { ...KEY, isCurrent: false }])
+  assert.deepEqual(await client.initServerKey(), KEY)
+  assert.deepEqual(await client.rotateServerKey(), KEY)
+  assert.deepEqual(await client.importServerKey('QUFB'), KEY)
+  await client.forgetServerKey('A'.repeat(40))
+  await client.addNetworkServer(PEER.domain, PEER.fingerprint)
+  await client.removeNetworkServer(PEER.domain)
+  assert.deepEqual(await client.networkServers(), [PEER])
+  await assert.rejects(client.addNetworkServer(PEER.domain, 'AB'), AdminError)
   assert.deepEqual(await client.showHistory('romeo@example.org'), { messages: 1, oldest: 5, newest: undefined })
   assert.equal(await client.deleteHistory('romeo@example.org', undefined), 17)
   assert.equal(await client.deleteHistory('romeo@example.org', 5), 17)
@@ -83,6 +98,11 @@ test('every call arrives with its arguments and comes back with its result', asy
     ['setDelivery', 'romeo@example.org', undefined],
     ['deleteAccount', 'romeo@example.org'],
     ['listAccounts', undefined, 10],
+    ['rotateServerKey'],
+    ['importServerKey', 'QUFB'],
+    ['forgetServerKey', 'A'.repeat(40)],
+    ['addNetworkServer', PEER.domain, PEER.fingerprint],
+    ['removeNetworkServer', PEER.domain],
     ['showHistory', 'romeo@example.org'],
     ['deleteHistory', 'romeo@example.org', undefined],
     ['deleteHistory', 'romeo@example.org', 5],
@@ -144,7 +164,7 @@ test('unknown calls, other methods and broken arguments', async (t) => {
       call.end(body)
     })
   assert.equal(await status('POST', '/toString', '[]'), 404)
-  assert.equal(await status('GET', '/serverKey'), 404)
-  assert.equal(await status('POST', '/serverKey', '{'), 400)
-  assert.equal(await status('POST', '/serverKey', '{"a":1}'), 400)
+  assert.equal(await status('GET', '/serverKeys'), 404)
+  assert.equal(await status('POST', '/serverKeys', '{'), 400)
+  assert.equal(await status('POST', '/serverKeys', '{"a":1}'), 400)
 })

@@ -3,6 +3,7 @@ import { createHash, generateKeyPairSync } from 'node:crypto'
 import { before, beforeEach, describe, test } from 'node:test'
 import { readKey } from 'openpgp'
 import { KeyError, type KeyFault } from '../../../src/keys/key-error.ts'
+import { ServerKey } from '../../../src/keys/server-key.ts'
 import type { BareJid } from '../../../src/xmpp/jid.ts'
 import {
   type BridgeOptions,
@@ -11,7 +12,7 @@ import {
   phoneKey,
   phoneKeyOf,
 } from '../../helpers/bridge-certificate.ts'
-import { DOMAIN, type KeysInMemory, keysInMemory } from '../../helpers/keys-in-memory.ts'
+import { DOMAIN, type KeysInMemory, keysInMemory, ROOT } from '../../helpers/keys-in-memory.ts'
 
 const LOCAL = createHash('sha1').update('+15555215554').digest('hex')
 const JID = `${LOCAL}@example.org` as BareJid
@@ -168,6 +169,63 @@ describe('the certification', () => {
     const server = await readKey({ binaryKey: with_.keys.serverKey().ring })
     const [, mine] = await key.verifyAllUsers([server], new Date(NOW + DAY))
     assert.deepEqual(mine?.valid, true)
+  })
+})
+
+describe('after another key became the server’s', () => {
+  const rotate = async (): Promise<void> => {
+    await ServerKey.rotate(with_.store, ROOT, { domain: DOMAIN, now })
+    assert.equal(await with_.keys.reload(), true)
+    assert.equal(await with_.keys.reload(), false, 'nothing new')
+  }
+  const issuers = async (): Promise<readonly (string | undefined)[]> => {
+    const kept = await with_.keys.of(with_.found(JID))
+    const key = await readKey({ binaryKey: kept?.ring ?? new Uint8Array() })
+    return key.users[0]?.otherCertifications.map((signature) => signature.issuerKeyID.toHex()) ?? []
+  }
+  const keyId = (fingerprint: string): string => fingerprint.slice(-16).toLowerCase()
+
+  test('whoever was certified by the former one logs in, and is certified by the new one', async () => {
+    await register(phone)
+    const former = with_.keys.serverKey().fingerprint
+    await rotate()
+    const { fingerprint } = with_.keys.serverKey()
+    assert.notEqual(fingerprint, former)
+    assert.deepEqual(await issuers(), [keyId(former)])
+    assert.equal((await login(phone)).jid, JID)
+    assert.deepEqual(await issuers(), [keyId(former), keyId(fingerprint)])
+    // From then on the former key is not needed.
+    assert.equal(await with_.store.removeServerKey(former), true)
+    await with_.keys.reload()
+    assert.equal((await login(phone)).jid, JID)
+  })
+  test('the former one vouches for nobody any more when it is not listed', async () => {
+    const ring = await register(phone)
+    const former = with_.keys.serverKey().fingerprint
+    await rotate()
+    await with_.store.removeServerKey(former)
+    await with_.keys.reload()
+    await refused(login(phone), 'not-certified')
+    await refused(login(phone, { ring }), 'not-certified')
+  })
+  test('a key that was never the server’s vouches for nobody', async () => {
+    const key = await phoneKey('new@example.org', { date: new Date(NOW - DAY) })
+    with_.account('new@example.org', key.fingerprint)
+    await rotate()
+    const elsewhere = await keysInMemory({ at: () => now })
+    const ring = await elsewhere.keys.certify(await elsewhere.keys.candidate(bridgeCertificate(key), DOMAIN))
+    await refused(login(key, { ring }), 'not-certified')
+  })
+  test('a node that has not heard of it yet looks before it refuses', async () => {
+    await register(phone)
+    await ServerKey.rotate(with_.store, ROOT, { domain: DOMAIN, now })
+    const other = await ServerKey.open(with_.store, ROOT, { domain: DOMAIN, make: false, now })
+    const key = await phoneKey('new@example.org', { date: new Date(NOW - DAY) })
+    const candidate = await with_.keys.candidate(bridgeCertificate(key), DOMAIN)
+    const { bytes } = await other.certify(candidate.ring, candidate.jid, now)
+    await with_.keys.registered(with_.account('new@example.org', key.fingerprint), key.fingerprint, bytes)
+    assert.equal((await login(key)).jid, 'new@example.org')
+    assert.equal(with_.keys.serverKey().fingerprint, other.fingerprint)
   })
 })
 

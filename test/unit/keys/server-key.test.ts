@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { encryptKey, generateKey, type PrivateKey, readKey } from 'openpgp'
 import { RootSecret } from '../../../src/account/root-secret.ts'
-import { ServerKey, ServerKeyError, type ServerKeyFault } from '../../../src/keys/server-key.ts'
+import { KeyError, type KeyFault } from '../../../src/keys/key-error.ts'
+import { ServerKey, ServerKeyError, type ServerKeyFault, userIdOf } from '../../../src/keys/server-key.ts'
 import { DOMAIN, keyStoreInMemory, ROOT } from '../../helpers/keys-in-memory.ts'
 
 const OPTIONS = { domain: DOMAIN, make: true, now: 0 }
@@ -42,4 +44,70 @@ test('a seal that was changed, cut or moved to another key', async () => {
     const broken = { ...store, serverKeys: async () => [{ ...kept, sealed }] }
     await assert.rejects(ServerKey.open(broken, ROOT, OPTIONS), faulty('sealed-otherwise'))
   }
+})
+
+/** As GnuPG made Kontalk's: RSA, one subkey that decrypts. */
+const operatorKey = async (other: Partial<Parameters<typeof generateKey>[0]> = {}): Promise<PrivateKey> => {
+  const { privateKey } = await generateKey({
+    type: 'rsa',
+    rsaBits: 2048,
+    userIDs: [{ name: 'Kontalk', email: 'kontalk-1@example.org' }],
+    date: new Date(1_000),
+    ...other,
+    format: 'object',
+  })
+  return privateKey
+}
+const bytes = (text: string): Uint8Array => Buffer.from(text)
+
+test('a key of the operator’s, armoured or binary, becomes the current one, and certifies', async () => {
+  const store = keyStoreInMemory()
+  const made = await ServerKey.open(store, ROOT, OPTIONS)
+  const key = await operatorKey()
+  for (const text of [bytes(key.armor()), key.write()]) await ServerKey.take(store, ROOT, text, 2_000)
+  const server = await ServerKey.open(store, ROOT, OPTIONS)
+  assert.equal(server.fingerprint, key.getFingerprint().toUpperCase())
+  assert.deepEqual(
+    server.trusted.map((one) => one.fingerprint).toSorted(),
+    [server.fingerprint, made.fingerprint].toSorted(),
+  )
+  assert.match(userIdOf(server.ring), /kontalk-1@example\.org/)
+  assert.ok(!(await readKey({ binaryKey: server.ring })).isPrivate())
+  for (const { sealed } of await store.serverKeys())
+    assert.ok(!Buffer.from(sealed).includes(Buffer.from(key.write()).subarray(40, 60)))
+})
+test('one that the config names is taken when there is none, and not asked for when there is', async () => {
+  const store = keyStoreInMemory()
+  const key = await operatorKey({ type: 'ecc', curve: 'ed25519Legacy' })
+  const first = async () => bytes(key.armor())
+  const server = await ServerKey.open(store, ROOT, { ...OPTIONS, make: false, first })
+  assert.equal(server.fingerprint, key.getFingerprint().toUpperCase())
+  const never = (): Promise<never> => Promise.reject(new Error('asked'))
+  assert.equal((await ServerKey.open(store, ROOT, { ...OPTIONS, first: never })).fingerprint, server.fingerprint)
+})
+test('what cannot be the server’s key', async () => {
+  const key = await operatorKey({ type: 'ecc', curve: 'ed25519Legacy' })
+  const refused = async (text: Uint8Array, fault: KeyFault): Promise<void> => {
+    const store = keyStoreInMemory()
+    const isFault = (error: unknown): boolean => error instanceof KeyError && error.fault === fault
+    await assert.rejects(ServerKey.take(store, ROOT, text, 2_000), isFault, fault)
+    assert.deepEqual(await store.serverKeys(), [])
+  }
+  await refused(bytes('no key'), 'malformed')
+  await refused(Buffer.alloc(0), 'malformed')
+  await refused(bytes(key.toPublic().armor()), 'malformed')
+  await refused(
+    Buffer.concat([key.write(), (await operatorKey({ type: 'ecc', curve: 'nistP256' })).write()]),
+    'malformed',
+  )
+  await refused(bytes((await encryptKey({ privateKey: key, passphrase: 'secret' })).armor()), 'locked')
+  await refused((await operatorKey({ date: new Date(90_000_000) })).write(), 'future')
+  await refused((await operatorKey({ keyExpirationTime: 1 })).write(), 'expired')
+  await refused((await key.revoke({}, new Date(1_500))).write(), 'revoked')
+  // Another's secret part below our public part.
+  const [mine, theirs] = [await operatorKey({ type: 'ecc' }), await operatorKey({ type: 'ecc' })]
+  Object.assign(mine.keyPacket, {
+    privateParams: (theirs.keyPacket as unknown as { privateParams: object }).privateParams,
+  })
+  await refused(mine.write(), 'malformed')
 })

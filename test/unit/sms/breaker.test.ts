@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { SmsError, type SmsFault, type SmsProvider } from '../../../src/account/sms-provider.ts'
-import { Breaker, type CircuitState } from '../../../src/sms/breaker.ts'
+import { Breaker } from '../../../src/sms/breaker.ts'
+import type { CircuitState } from '../../../src/util/circuit.ts'
 
 const MESSAGE = { to: '+491701234567', code: '012345', text: '012345', expiresInSeconds: 600 }
 const NEVER = new AbortController().signal
