@@ -16,6 +16,7 @@ import type { Core } from './core.ts'
 import { openKeys, serverKeyText } from './core.ts'
 import { deleteHistory } from './inbox/archive.ts'
 import { KeyError } from './keys/key-error.ts'
+import { setListed } from './keys/listing.ts'
 import { ServerKey, userIdOf } from './keys/server-key.ts'
 import { type BareJid, type Domain, isFull, localOf, parseJid, prepareDomain } from './xmpp/jid.ts'
 
@@ -68,6 +69,16 @@ export class CoreAdmin implements Admin {
   async setDelivery(jid: string, delivery: Delivery | undefined): Promise<void> {
     const bare = accountJid(jid)
     await told(bare, () => this.#core.accounts.setDelivery(bare, delivery))
+  }
+  async isKeyListed(jid: string): Promise<boolean> {
+    const bare = accountJid(jid)
+    const { id } = await told(bare, () => this.#core.accounts.show(bare))
+    return await this.#core.stores.keyListing.has(id)
+  }
+  async setKeyListed(jid: string, isListed: boolean): Promise<void> {
+    const bare = accountJid(jid)
+    const account = await told(bare, () => this.#core.accounts.show(bare))
+    await setListed(this.#core.stores.keyListing, account, isListed)
   }
   async deleteAccount(jid: string): Promise<void> {
     const bare = accountJid(jid)

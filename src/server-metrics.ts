@@ -38,6 +38,18 @@ export const SERVER_METRICS = {
     help: 'What happened to accounts whose number somebody wanted to register anew, by event.',
     labels: ['event'],
   },
+  requests: {
+    type: 'counter',
+    name: 'fernruf_http_requests_total',
+    help: 'Requests to the public HTTP server, by what they were for and class of status.',
+    labels: ['route', 'status'],
+  },
+  requestsRefused: {
+    type: 'counter',
+    name: 'fernruf_http_refused_total',
+    help: 'Connections and requests to the public HTTP server that were turned away, by reason.',
+    labels: ['why'],
+  },
   sms: {
     type: 'counter',
     name: 'fernruf_sms_sent_total',

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type { Server } from 'node:net'
+import { join } from 'node:path'
 import { Activity } from './account/activity.ts'
 import { Devices } from './account/devices.ts'
 import { LastSeen } from './account/last-seen.ts'
@@ -23,11 +24,12 @@ import { enabledOf, type Handlers } from './contract/feature.ts'
 import type { Service } from './contract/handler.ts'
 import type { Ports } from './contract/ports.ts'
 import type { Session } from './contract/session.ts'
-import { checkSealing, openCore, openKeys } from './core.ts'
+import { type Core, checkSealing, openCore, openKeys } from './core.ts'
 import { FEATURES } from './features/index.ts'
 import { type Chore, Housekeeping } from './housekeeping.ts'
 import { serveAdmin } from './http/admin-socket.ts'
 import { listenOps } from './http/ops.ts'
+import { listenPublic, type PublicHttp } from './http/public.ts'
 import { isArchived } from './inbox/archiving.ts'
 import { Inbox } from './inbox/inbox.ts'
 import { POLICIES } from './inbox/policy.ts'
@@ -35,9 +37,11 @@ import { Quota } from './inbox/quota.ts'
 import { SealedArchiveStore, SealedInboxStore } from './inbox/sealed-store.ts'
 import { tidyArchives } from './inbox/tidy.ts'
 import { Waiting } from './inbox/waiting.ts'
+import { KeyListing } from './keys/listing.ts'
 import { KeyTransfers } from './keys/transfers.ts'
 import { Certificates, developmentCertificate } from './net/certificates.ts'
 import { ConnectionCounts, listen } from './net/listener.ts'
+import { Proxies } from './net/proxies.ts'
 import { type HandshakeWay, secureServerSocket } from './net/secure.ts'
 import { takeoverNotice, transferNotice } from './notices.ts'
 import { withoutBlocks } from './roster/blocking.ts'
@@ -46,16 +50,19 @@ import { Router } from './router/line.ts'
 import { PresenceStep } from './router/presence.ts'
 import { sweepLingering } from './router/sweep.ts'
 import { SERVER_METRICS } from './server-metrics.ts'
-import { measured, storeHistogram } from './storage/measured.ts'
+import { measured, type StoreHistogram, storeHistogram } from './storage/measured.ts'
 import { MemoryNetwork } from './storage/memory/network.ts'
 import { openStores, type Stores } from './storage/open.ts'
 import { StoreError } from './storage/sql.ts'
+import { UploadFolder } from './storage/upload-folder.ts'
 import { Turns } from './stream/connection.ts'
 import { tlsFactsOf } from './stream/tls-facts.ts'
 import { createLogs, type LogOptions } from './telemetry/log.ts'
 import { MetricRegistry } from './telemetry/metrics.ts'
+import { Uploads } from './uploads/uploads.ts'
 import { networkOf } from './util/network.ts'
 import { RateLimit } from './util/rate-limit.ts'
+import { StartError } from './util/start-error.ts'
 import { Turnstile } from './util/turnstile.ts'
 import { Wheel } from './util/wheel.ts'
 import { verificationOf } from './verification-of.ts'
@@ -76,7 +83,7 @@ const SOFTWARE = {
 }
 
 export interface Listening {
-  readonly kind: 'starttls' | 'direct_tls' | 'ops'
+  readonly kind: 'starttls' | 'direct_tls' | 'http' | 'https' | 'ops'
   readonly address: Address
 }
 export interface RunningServer {
@@ -311,6 +318,8 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     takeovers,
   })
 
+  const uploads = config.http.public === undefined ? undefined : await openUploads(config, core, time)
+  let web: PublicHttp | undefined
   const handlers: Handlers[] = []
   const services: Service[] = []
   const serverFeatures = new Set(['msgoffline', ...enabled.flatMap((f) => f.disco?.server ?? [])])
@@ -355,6 +364,11 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     keys,
     keyTransfers,
     takeovers,
+    keyListing: new KeyListing({
+      store: measured(stores.keyListing, 'key_listing', time),
+      keys,
+      perDay: limits.strangers.web,
+    }),
     strangers: new StrangerBudget({ domains, ...limits.strangers }),
     archive,
     waiting: new Waiting({
@@ -364,6 +378,12 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     }),
     push: measured(stores.push, 'push', time),
     network: measured(stores.network, 'network', time),
+    web: config.http.public && {
+      get url() {
+        return config.http.public?.url ?? `http://localhost:${web?.addresses[0]?.address.port}`
+      },
+    },
+    uploads,
   }
   const stop = new AbortController()
   teardown.add(() => stop.abort())
@@ -537,6 +557,33 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
       addresses.push({ kind, address: boundAddress(server, address) })
     }
   }
+  if (config.http.public !== undefined) {
+    const { listen: addressesInClear, https, proxy_protocol: proxyProtocol } = config.http.public
+    web = await listenPublic({
+      listen: addressesInClear,
+      https,
+      proxyProtocol,
+      proxies: new Proxies(config.trusted_proxies),
+      limits: {
+        maxHeaderBytes: limits.http.max_header,
+        headerTimeoutMs: limits.http.header_timeout,
+        requestTimeoutMs: limits.http.request_timeout,
+        idleTimeoutMs: limits.http.idle_timeout,
+        connections: limits.http.connections,
+        connectionsPerAddress: limits.http.connections_per_address,
+        requestsPerAddress: limits.http.requests_per_address,
+      },
+      routes: handlers.flatMap((h) => h.routes ?? []),
+      secureContext: () => certificates.identity.context,
+      turn: () => handshakes.enter(),
+      log: logs.part({ part: 'http' }),
+      answered: (route, status) => m.requests.inc({ route, status: `${Math.floor(status / 100)}xx` }),
+      refused: (why) => m.requestsRefused.inc({ why }),
+    })
+    teardown.add(() => web?.close())
+    addresses.push(...web.addresses)
+    metrics.gauge('fernruf_http_connections', 'Connections to the public HTTP server.', () => web?.connections ?? 0)
+  }
   const ops = await listenOps({
     listen: config.http.ops.listen,
     maxHeaderBytes: limits.http.max_header,
@@ -588,6 +635,9 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     },
     { what: 'purge of verifications', everyMs: CLEAR_MS, work: () => verification.purge() },
     ...(config.account.inactive_after === undefined ? [] : [unusedAccounts(config.account.inactive_after)]),
+    ...(uploads === undefined
+      ? []
+      : [{ what: 'sweep of uploads', everyMs: CLEAR_MS, isDoneAtStart: true, work: () => uploads.sweep(stop.signal) }]),
     {
       what: 'tidying of archives',
       everyMs: TIDY_MS,
@@ -634,6 +684,28 @@ const KONTALK_PORT = 5999
 function operatorsOf({ features }: Config): readonly BareJid[] {
   const { commands } = features as { readonly commands?: false | { readonly operators: readonly BareJid[] } }
   return commands === undefined || commands === false ? [] : commands.operators
+}
+/** @throws StartError when their folder cannot be had */
+async function openUploads(config: Config, { root, stores }: Core, time: StoreHistogram): Promise<Uploads> {
+  const folder = config.uploads.folder ?? join(config.data_dir, 'uploads')
+  const files = await UploadFolder.open(folder).catch((cause: unknown) => {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new StartError(`uploads.folder: ${folder} cannot be had: ${reason}`, { cause })
+  })
+  const { max_file, bytes_per_day, files_per_day, total, slot_lifetime } = config.limits.upload
+  return new Uploads({
+    store: measured(stores.uploads, 'upload', time),
+    files,
+    keys: root.deriveAll('upload'),
+    limits: {
+      maxFile: max_file,
+      bytesPerDay: bytes_per_day,
+      filesPerDay: files_per_day,
+      total,
+      slotMs: slot_lifetime,
+      keptMs: config.uploads.retention,
+    },
+  })
 }
 
 function boundAddress(server: Server, asked: Address): Address {

@@ -66,7 +66,7 @@ export interface SessionAccount {
 }
 
 /** Of services of the domain, here or to come: a stanza to such an address would never reach an account. */
-const SERVICE_NAMES: ReadonlySet<string> = new Set(['multicast', 'network', 'probe', 'push', 'registration'])
+const SERVICE_NAMES: ReadonlySet<string> = new Set(['multicast', 'network', 'probe', 'push', 'registration', 'upload'])
 
 /** Who may exist: the only one to create, disable and remove accounts and to set their passwords. */
 export class Accounts {

@@ -39,6 +39,11 @@ export const ACCOUNT_COMMANDS: readonly Command[] = [
     run: delivery,
   },
   {
+    usage: 'account publish JID STATE',
+    help: 'lets anybody fetch its OpenPGP key over HTTP, or nobody: on or off',
+    run: publish,
+  },
+  {
     usage: 'account history JID',
     help: 'shows how much its archive holds; --delete removes it, with --before DATE what is older',
     options: { delete: { type: 'boolean' }, before: { type: 'string' } },
@@ -70,6 +75,13 @@ async function delivery(call: Call): Promise<ExitCode> {
   if (policy === undefined && wish !== 'default')
     throw new UsageError(`expected ${DELIVERIES.join(', ')} or default, not ${wish}`)
   return await change(call, `has the policy ${wish}`, (admin, jid) => admin.setDelivery(jid, policy))
+}
+
+async function publish(call: Call): Promise<ExitCode> {
+  const wish = call.positionals[1] ?? ''
+  if (wish !== 'on' && wish !== 'off') throw new UsageError(`expected on or off, not ${wish}`)
+  const done = wish === 'on' ? 'shows its key to anybody' : 'shows its key to nobody'
+  return await change(call, done, (admin, jid) => admin.setKeyListed(jid, wish === 'on'))
 }
 
 async function add(call: Call): Promise<ExitCode> {
@@ -119,13 +131,17 @@ async function list(call: Call): Promise<ExitCode> {
 }
 
 async function show(call: Call): Promise<ExitCode> {
-  const account = await withAdmin(call, (admin) => admin.showAccount(call.positionals[0] ?? ''))
+  const jid = call.positionals[0] ?? ''
+  const [account, isListed] = await withAdmin(call, async (admin) => [
+    await admin.showAccount(jid),
+    await admin.isKeyListed(jid),
+  ])
   call.print(account.jid)
   call.print(`  made      ${new Date(account.createdAt).toISOString()}`)
   call.print(`  by        ${account.isNumber ? 'phone number' : 'name'}`)
   call.print(`  state     ${account.isDisabled ? 'disabled' : 'in use'}`)
   call.print(`  delivery  ${account.delivery ?? 'as the domain'}`)
-  call.print(`  key       ${account.fingerprint ?? 'none'}`)
+  call.print(`  key       ${account.fingerprint ?? 'none'}${isListed ? ', shown to anybody' : ''}`)
   if (account.sessions !== undefined) call.print(`  sessions  ${account.sessions}`)
   return 0
 }

@@ -10,6 +10,8 @@ export async function checkPorts(config: Config): Promise<Finding[]> {
   const listeners: (readonly [string, Address])[] = [
     ...config.c2s.starttls.map((address) => ['c2s.starttls', address] as const),
     ...config.c2s.direct_tls.map((address) => ['c2s.direct_tls', address] as const),
+    ...(config.http.public?.listen ?? []).map((address) => ['http.public.listen', address] as const),
+    ...(config.http.public?.https ?? []).map((address) => ['http.public.https', address] as const),
     ['http.ops.listen', config.http.ops.listen],
   ]
   return await Promise.all(listeners.map(([key, address]) => checkPort(key, address)))

@@ -38,6 +38,9 @@ async function check(call: Call): Promise<ExitCode> {
     ...checkTls(config, Date.now()),
     ...(isRunning ? [ok(`ports: a server is running on ${config.data_dir}`)] : await checkPorts(config)),
     ...checkFolder(config.data_dir),
+    ...(config.http.public === undefined || config.uploads.folder === undefined
+      ? []
+      : checkFolder(config.uploads.folder, 'uploads.folder')),
     ...(await checkSecret(config)),
     ...(await checkKeyFile(config)),
     ...(isRunning && config.database === undefined
@@ -65,7 +68,7 @@ export function checkNode(config: Pick<Config, 'environment'>, version: string):
 }
 
 /** The folder, or the nearest one above it that exists, must be ours to write. */
-export function checkFolder(dataDir: string): Finding[] {
+export function checkFolder(dataDir: string, key = 'data_dir'): Finding[] {
   let folder = resolve(dataDir)
   while (!existsSync(folder) && dirname(folder) !== folder) folder = dirname(folder)
   try {
@@ -73,12 +76,12 @@ export function checkFolder(dataDir: string): Finding[] {
     const { bavail, bsize } = statfsSync(folder)
     const isOpen = folder === resolve(dataDir) && (statSync(folder).mode & 0o007) !== 0
     return [
-      ok(`data_dir: ${dataDir} can be written`),
-      ...(isOpen ? [warning(`data_dir: ${dataDir} is open to everybody on this machine; chmod 700`)] : []),
-      ...(bavail * bsize < LOW_DISK ? [warning(`data_dir: less than 1 GiB is free on its disk`)] : []),
+      ok(`${key}: ${dataDir} can be written`),
+      ...(isOpen ? [warning(`${key}: ${dataDir} is open to everybody on this machine; chmod 700`)] : []),
+      ...(bavail * bsize < LOW_DISK ? [warning(`${key}: less than 1 GiB is free on its disk`)] : []),
     ]
   } catch (error) {
-    return [fault(`data_dir: ${dataDir} cannot be written (${reasonOf(error)})`)]
+    return [fault(`${key}: ${dataDir} cannot be written (${reasonOf(error)})`)]
   }
 }
 

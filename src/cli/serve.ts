@@ -76,6 +76,7 @@ export function welcome(config: Config, file: string, server: RunningServer): st
     `Fernruf serves ${server.domains.join(', ')}`,
     `  STARTTLS       ${at('starttls')}`,
     `  direct TLS     ${at('direct_tls')}`,
+    ...(config.http.public === undefined ? [] : [`  HTTP           ${webAt(config, server)}`]),
     ...(ops === undefined ? [] : [`  metrics        ${metricsUrl(ops)}`]),
     `  data           ${config.database === undefined ? config.data_dir : `PostgreSQL, and ${config.data_dir}`}`,
     `  config         ${file}`,
@@ -85,6 +86,13 @@ export function welcome(config: Config, file: string, server: RunningServer): st
     ...waysIn(config, domain ?? ''),
     '',
   ]
+}
+
+/** How others reach it, and where it listens. */
+function webAt({ http }: Config, server: RunningServer): string {
+  const listening = server.addresses.filter(({ kind }) => kind === 'http' || kind === 'https')
+  const where = listening.map(({ kind, address }) => `${kind}://${formatAddress(address)}`).join(' ')
+  return http.public?.url === undefined ? where : `${http.public.url} (${where})`
 }
 
 function metricsUrl(address: Address): string {
@@ -103,7 +111,7 @@ function waysIn(config: Config, domain: string): string[] {
   ]
 }
 
-/** For scripts: `ready starttls=127.0.0.1:5222,127.0.0.1:5999 direct_tls=127.0.0.1:5223 ops=127.0.0.1:9090`. */
+/** For scripts: `ready starttls=127.0.0.1:5222,127.0.0.1:5999 direct_tls=127.0.0.1:5223 http=127.0.0.1:5280 ops=127.0.0.1:9090`. */
 export function readyLine(server: Pick<RunningServer, 'addresses'>): string {
   const kinds = Map.groupBy(server.addresses, (listening) => listening.kind)
   const words = [...kinds].map(([kind, list]) => `${kind}=${list.map((l) => formatAddress(l.address)).join(',')}`)

@@ -150,6 +150,9 @@ export const limits = z
           .default(1_000)
           .describe('Addresses one account of ours may ask for in a day (keys) that do not have it on their rosters.'),
         remote: count().default(20).describe('The same of one address of another server.'),
+        web: count()
+          .default(100)
+          .describe('Keys one network address (IPv6: one /64) may ask for over HTTP in a day, there or not.'),
       })
       .prefault({})
       .describe('What keeps address books from being tried out.'),
@@ -157,9 +160,24 @@ export const limits = z
       .strictObject({
         max_header: size().prefault('8KiB').describe('Bytes of a request header.'),
         header_timeout: duration().prefault('10s').describe('Time to send it.'),
+        request_timeout: duration().prefault('15m').describe('Time for a whole request with what is uploaded.'),
+        idle_timeout: duration().prefault('30s').describe('Silence in the middle of a request or an answer.'),
+        connections: count().default(10_000).describe('Connections to http.public.'),
+        connections_per_address: count().default(100).describe('The same from one address (IPv6: one /64).'),
+        requests_per_address: rate().prefault('1200/1m').describe('Requests from one address to http.public.'),
       })
       .prefault({})
       .describe('HTTP listeners.'),
+    upload: z
+      .strictObject({
+        max_file: size().prefault('50MiB').describe('Bytes of one file.'),
+        bytes_per_day: size().prefault('500MiB').describe('What one account may upload in a day.'),
+        files_per_day: count().default(500).describe('Files it may upload in a day.'),
+        total: size().prefault('1GiB').describe('What may lie on the server of one account.'),
+        slot_lifetime: duration().prefault('5m').describe('How long a client has to begin with an upload.'),
+      })
+      .prefault({})
+      .describe('Files that accounts upload.'),
   })
   .prefault({})
   .describe('Bounds; the defaults are good for a server of thousands.')

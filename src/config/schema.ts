@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Domain } from '../xmpp/jid.ts'
 import { limits } from './limits.ts'
-import { account as accountAddress, address, domain, duration, type Secret, secret } from './units.ts'
+import { account as accountAddress, address, domain, duration, network, type Secret, secret } from './units.ts'
 
 /** What of a feature concerns its config section. */
 export interface FeatureSection {
@@ -12,12 +12,27 @@ export interface FeatureSection {
 const path = () => z.string('expected a path').min(1, 'expected a path')
 const text = () => z.string('expected a text').min(1, 'expected a text that is not empty')
 const url = (protocol: RegExp, expected: string) => z.url({ protocol, error: `expected ${expected}` })
+/** An address without path, query or fragment: what is made of it holds no `&`, `<` or `>`. */
+const origin = () =>
+  url(/^https?$/, 'an https address')
+    .refine((text) => URL.parse(text)?.origin === text.replace(/\/$/, ''), 'expected an address without a path')
+    .transform((text) => new URL(text).origin)
+const addresses = () =>
+  z
+    .union(
+      [address().transform((one) => [one]), z.array(address())],
+      "expected an address such as '[::]:5280', or a list",
+    )
+    .prefault([])
 const secretUrl = (protocol: RegExp, expected: string) =>
   secret().refine((value) => {
     const parsed = URL.parse(value.reveal())
     return parsed !== null && protocol.test(parsed.protocol.slice(0, -1))
   }, `expected ${expected}`)
 const country = () => z.string().regex(/^[A-Z]{2}$/, 'expected a country as two capital letters, such as DE')
+
+/** Runs a rule even when other values are faulty, so that all faults are told at once; what it reads may be missing. */
+const rule = (at: readonly string[], error: string) => ({ path: [...at], error, when: () => true })
 
 const tls = z.strictObject({
   certificate: path().describe('PEM file with the certificate chain; read again when it changes.'),
@@ -41,7 +56,24 @@ const s2s = z.strictObject({
 
 const http = z
   .strictObject({
-    public: z.strictObject({ listen: address(), url: url(/^https?$/, 'an https address') }).optional(),
+    public: z
+      .strictObject({
+        listen: addresses().describe('Listeners in clear, for a proxy that has the certificate.'),
+        https: addresses().describe('Listeners with the certificate of tls.'),
+        url: origin()
+          .optional()
+          .describe('How others reach it, without a path; in development absent: http://localhost and the port.'),
+        proxy_protocol: z
+          .boolean('expected true or false')
+          .default(false)
+          .describe('trusted_proxies begin each connection with a header of the PROXY protocol, version 1 or 2.'),
+      })
+      .refine(
+        (p) => p?.listen?.length !== 0 || p.https?.length !== 0,
+        rule(['listen'], 'expected an address to listen on, here or in https'),
+      )
+      .optional()
+      .describe('Uploads, and keys for those who want them public; absent: none of it.'),
     ops: z
       .strictObject({ listen: address().prefault('127.0.0.1:9090') })
       .prefault({})
@@ -162,6 +194,13 @@ const inbox = z
   })
   .prefault({})
 
+const uploads = z
+  .strictObject({
+    folder: path().optional().describe('Where files are; absent: uploads in data_dir. Several nodes share one.'),
+    retention: duration().prefault('30d').describe('How long a file is kept.'),
+  })
+  .prefault({})
+
 const log = z
   .strictObject({
     level: z
@@ -189,9 +228,6 @@ const featuresOf = (features: readonly FeatureSection[]) =>
     )
     .prefault({})
 
-/** Runs a rule even when other values are faulty, so that all faults are told at once; what it reads may be missing. */
-const rule = (at: readonly string[], error: string) => ({ path: [...at], error, when: () => true })
-
 /** The schema of the whole file; every key has a default or is required. */
 export function configSchema(features: readonly FeatureSection[]) {
   return z
@@ -204,6 +240,11 @@ export function configSchema(features: readonly FeatureSection[]) {
       c2s,
       s2s: s2s.optional(),
       http,
+      trusted_proxies: z
+        .array(network())
+        .default([])
+        .describe('Whose word is taken for who is behind them (X-Forwarded-For, PROXY protocol).'),
+      uploads,
       database: database.optional(),
       redis: redis.optional(),
       data_dir: path().default('/var/lib/fernruf'),
@@ -232,6 +273,10 @@ export function configSchema(features: readonly FeatureSection[]) {
     .refine(
       (c) => c?.environment !== 'production' || c.tls !== undefined,
       rule(['tls'], 'expected a certificate and key when environment is production'),
+    )
+    .refine(
+      (c) => c?.environment !== 'production' || !c.http?.public || c.http.public.url?.startsWith?.('https:'),
+      rule(['http', 'public', 'url'], 'expected an https address when environment is production'),
     )
     .refine(
       (c) =>
@@ -281,7 +326,6 @@ export function unbuiltSections(config: Config): string[] {
     s2s !== undefined && 's2s',
     redis !== undefined && 'redis',
     workers !== 1 && 'workers',
-    http.public !== undefined && 'http.public',
     http.admin !== undefined && 'http.admin',
     account.registration.includes('invite') && 'account.registration invite',
   ]

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { inspect } from 'node:util'
 import { z } from 'zod'
 import { type BareJid, isFull, localOf, parseJid, prepareDomain } from '../xmpp/jid.ts'
@@ -63,6 +64,15 @@ export function formatAddress(address: Address): string {
   return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`
 }
 
+/** `10.0.0.0/8`, `::1` or `2001:db8::/32`; undefined when it is neither an address nor a network. */
+export function parseNetwork(text: string): string | undefined {
+  const [address = '', bits, ...more] = text.split('/')
+  const family = isIP(address)
+  if (family === 0 || more.length > 0) return undefined
+  if (bits === undefined) return text
+  return /^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128) ? text : undefined
+}
+
 /** A value that shows itself only to who asks by name: printed, logged or turned into JSON it is `[secret]`. */
 export class Secret {
   readonly #value: string
@@ -102,4 +112,5 @@ export const domain = () =>
   word((text) => (text === '' ? undefined : prepareDomain(text)), 'a domain such as example.org')
 export const account = () => word(parseAccount, 'an address such as admin@example.org')
 export const address = () => word(parseAddress, "an address with port such as '[::]:5222' or '127.0.0.1:5222'")
+export const network = () => word(parseNetwork, "an address or a network such as '10.0.0.0/8' or '::1'")
 export const secret = () => word((text) => (text === '' ? undefined : new Secret(text)), 'a text that is not empty')

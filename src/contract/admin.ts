@@ -66,6 +66,9 @@ export interface Admin {
   setPassword(jid: string, password: string): Promise<void>
   /** How its messages are shared out among its devices; undefined: as the domain's. */
   setDelivery(jid: string, delivery: Delivery | undefined): Promise<void>
+  /** Whether anybody may fetch its OpenPGP key over HTTP. */
+  isKeyListed(jid: string): Promise<boolean>
+  setKeyListed(jid: string, isListed: boolean): Promise<void>
   deleteAccount(jid: string): Promise<void>
   showHistory(jid: string): Promise<HistorySummary>
   /** Removes an account's archive, or what is older than `before` (ms since the epoch); how many messages. */

@@ -1,3 +1,4 @@
+import type { FormDescription } from '../xmpp/data-form.ts'
 import type { DiscoInfo, DiscoItem } from '../xmpp/disco.ts'
 import type { Element } from '../xmpp/element.ts'
 import type { BareJid, Domain, Jid } from '../xmpp/jid.ts'
@@ -49,6 +50,8 @@ export interface Service {
   readonly category: string
   readonly type: string
   readonly features: readonly string[]
+  /** XEP-0128. */
+  readonly forms?: readonly FormDescription[]
 }
 
 /**

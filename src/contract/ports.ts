@@ -10,6 +10,7 @@ import type { VcardStore } from '../account/vcard-store.ts'
 import type { ArchiveStore } from '../inbox/archive.ts'
 import type { Waiting } from '../inbox/waiting.ts'
 import type { Keys } from '../keys/directory.ts'
+import type { KeyListing } from '../keys/listing.ts'
 import type { NetworkStore } from '../keys/network-store.ts'
 import type { KeyTransfers } from '../keys/transfers.ts'
 import type { Registry } from '../presence/registry.ts'
@@ -18,6 +19,7 @@ import type { BlockStore } from '../roster/block-store.ts'
 import type { ReportStore } from '../roster/report-store.ts'
 import type { RosterChange, Rosters } from '../roster/roster.ts'
 import type { RosterItem } from '../roster/store.ts'
+import type { Uploads } from '../uploads/uploads.ts'
 import type { BareJid, Domain, FullJid, Jid } from '../xmpp/jid.ts'
 import type { Stanza } from '../xmpp/stanza.ts'
 import type { Views } from './account-view.ts'
@@ -56,6 +58,11 @@ export interface PresencePort {
   /** Tells an address that the account's devices have gone, whether they have or not. */
   withdraw(account: BareJid, to: Jid): Awaitable<void>
 }
+/** The public HTTP server. */
+export interface WebPort {
+  /** How others reach it, without a slash at its end; known when the server listens. */
+  readonly url: string
+}
 /** Ends sessions on all nodes. */
 export interface SessionsPort {
   /** Ends every session of the account, with `except` left alone; `condition` is the stream error's. */
@@ -83,11 +90,16 @@ export interface Ports {
   readonly presence: PresencePort
   readonly keys: Keys
   readonly keyTransfers: KeyTransfers
+  readonly keyListing: KeyListing
   readonly strangers: StrangerBudget
   readonly takeovers: Pick<Takeovers, 'answer' | 'claim' | 'hasLock' | 'setLock'>
   readonly archive: ArchiveStore
   readonly waiting: Pick<Waiting, 'toTake'>
   readonly push: PushStore
   readonly network: Pick<NetworkStore, 'list'>
+  /** Undefined where there is no public HTTP server. */
+  readonly web: WebPort | undefined
+  /** The same. */
+  readonly uploads: Uploads | undefined
 }
 export type Port = keyof Ports

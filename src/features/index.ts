@@ -7,6 +7,7 @@ import publicKeys from './x-public-keys.ts'
 import push from './x-push.ts'
 import serverList from './x-server-list.ts'
 import takeover from './x-takeover.ts'
+import webKeys from './x-web-keys.ts'
 import lastActivity from './xep0012-last-activity.ts'
 import disco from './xep0030-disco.ts'
 import multicast from './xep0033-multicast.ts'
@@ -22,6 +23,7 @@ import carbons from './xep0280-carbons.ts'
 import archive from './xep0313-archive.ts'
 import csi from './xep0352-csi.ts'
 import stanzaId from './xep0359-stanza-id.ts'
+import upload from './xep0363-upload.ts'
 import retraction from './xep0424-retraction.ts'
 import archivePreferences from './xep0441-archive-preferences.ts'
 import clients from './xep0494-clients.ts'
@@ -48,10 +50,12 @@ export const FEATURES: readonly Feature[] = [
   archive,
   csi,
   stanzaId,
+  upload,
   retraction,
   archivePreferences,
   clients,
   publicKeys,
   push,
+  webKeys,
   blocking,
 ]

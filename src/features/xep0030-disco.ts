@@ -54,10 +54,11 @@ export default defineFeature({
       if (node) return infoElement(found(node, from, to).info, node)
       const service = disco.services.find(({ local }) => local === localOf(to))
       if (service === undefined) throw new StanzaError('item-not-found')
-      const { category, type, name, features } = service
+      const { category, type, name, features, forms = [] } = service
       return infoElement({
         identities: [{ category, type, name }],
         features: [NS_DISCO_INFO, NS_DISCO_ITEMS, ...features],
+        forms,
       })
     }
     /** Who is no subscriber is answered as if there were no such account. */

@@ -25,6 +25,8 @@ export async function connectAdmin(dataDir: string): Promise<Admin | undefined> 
     setDisabled: (jid, disabled) => call('setDisabled', jid, disabled),
     setPassword: (jid, password) => call('setPassword', jid, password),
     setDelivery: (jid, delivery) => call('setDelivery', jid, delivery ?? null),
+    isKeyListed: (jid) => call('isKeyListed', jid),
+    setKeyListed: (jid, isListed) => call('setKeyListed', jid, isListed),
     deleteAccount: (jid) => call('deleteAccount', jid),
     showHistory: async (jid) => {
       const { messages, oldest, newest } = await call('showHistory', jid)

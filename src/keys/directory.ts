@@ -15,6 +15,25 @@ export interface CandidateKey {
   readonly ring: PublicRing
 }
 
+/** A key as anybody may have it, with what a list of keys says of it. */
+export interface ShownKey {
+  /** 40 upper-case hex. */
+  readonly fingerprint: string
+  /** Transferable public key, binary: one user ID, certified by the server. */
+  readonly ring: Uint8Array
+  readonly userId: Uint8Array
+  /** RFC 9580 §9.1. */
+  readonly algorithm: number
+  /** Undefined where the algorithm says it. */
+  readonly bits: number | undefined
+  /** Ms since the epoch, both; Infinity: never. */
+  readonly createdAt: number
+  readonly expiresAt: number
+  readonly isRevoked: boolean
+}
+
+/** Keys whose reading is remembered: their signatures are verified once. */
+const MAX_SHOWN = 2_000
 /** Bytes of keys in memory. */
 const MAX_CACHED = 32 * 1_048_576
 
@@ -29,6 +48,9 @@ export class Keys {
   readonly #changed: (jid: BareJid) => void
   /** By the account as it is in the line's view of it, which every change of the account or its key replaces on all nodes. */
   readonly #cached: LRUCache<Account, StoredKey>
+  readonly #shown = new LRUCache<number, { readonly key: ShownKey; readonly from: Uint8Array; readonly until: number }>(
+    { max: MAX_SHOWN },
+  )
 
   constructor(parts: {
     readonly store: KeyStore
@@ -168,6 +190,37 @@ export class Keys {
     if (account.fingerprint === undefined) return undefined
     const stored = await this.#cached.fetch(account)
     return stored?.fingerprint === account.fingerprint ? stored : undefined
+  }
+
+  /**
+   * The key as anybody may have it, without other user IDs; undefined when it is not certified as the account's, or has expired.
+   * @throws StoreError
+   */
+  async shown(account: Account): Promise<ShownKey | undefined> {
+    const stored = await this.#store.find(account.id)
+    if (stored === undefined || stored.fingerprint !== account.fingerprint) return undefined
+    const now = this.#now()
+    const known = this.#shown.get(account.id)
+    if (known !== undefined && known.until > now && Buffer.compare(known.from, stored.ring) === 0) return known.key
+    const made = await this.#show(stored, account.jid, now)
+    if (made !== undefined) this.#shown.set(account.id, { ...made, from: stored.ring })
+    return made?.key
+  }
+  async #show({ ring: bytes }: StoredKey, jid: BareJid, now: number) {
+    let whole: PublicRing
+    try {
+      whole = await PublicRing.read(bytes, this.#judge)
+    } catch (error) {
+      // It was stored under a policy that took it.
+      if (error instanceof KeyError) return undefined
+      throw error
+    }
+    const shown = whole.shown(jid, this.#server.trusted, now)
+    if (shown === undefined) return undefined
+    const { ring, userId, expiresAt, until } = shown
+    const { primary, fingerprint, isRevoked } = ring
+    const { algorithm, bits, createdAt } = primary
+    return { until, key: { fingerprint, ring: ring.bytes, userId, algorithm, bits, createdAt, expiresAt, isRevoked } }
   }
 
   async #merge(account: Account, jid: BareJid, shown: PublicRing): Promise<void> {

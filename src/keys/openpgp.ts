@@ -66,6 +66,14 @@ export class PublicKeyMaterial {
     return new PublicKeyMaterial(body, packet)
   }
 
+  /** RFC 9580 §9.1. */
+  get algorithm(): number {
+    return this.packet.algorithm
+  }
+  /** Of the modulus; undefined for curves. */
+  get bits(): number | undefined {
+    return this.packet.getAlgorithmInfo().bits
+  }
   /** The key as an X.509 SubjectPublicKeyInfo (RFC 5280 §4.1.2.7), for those algorithms that certificates have. */
   get spki(): Buffer | undefined {
     return spkiOf(this.packet)

@@ -22,6 +22,15 @@ interface UserId extends Part {
 interface Subkey extends Part {
   readonly subkey: PublicKeyMaterial
 }
+/** A ring with nothing in it but what concerns one account. */
+export interface ShownRing {
+  readonly ring: PublicRing
+  readonly userId: Uint8Array
+  /** Of the key, in ms since the epoch; Infinity: never. */
+  readonly expiresAt: number
+  /** As long as what makes it so holds. */
+  readonly until: number
+}
 /** The server's keys that may have certified a user ID, and the policy for everything else. */
 export interface Judge {
   readonly servers: readonly PublicKeyMaterial[]
@@ -143,18 +152,28 @@ export class PublicRing {
     const issuers = new Set(servers.map((server) => server.keyId))
     const until = this.#named(domainOf(jid), now)
       .filter(([name]) => name === jid)
-      .flatMap(([, { signatures }]) =>
-        signatures.filter(
-          (signature) =>
-            issuers.has(signature.issuer) &&
-            (signature.type === SIGNATURE.certification || signature.type === SIGNATURE.casual) &&
-            signature.createdAt <= now + CLOCK_SKEW_MS &&
-            signature.expiresAt > now &&
-            !isRevokedBy(signature, signatures),
-        ),
-      )
+      .flatMap(([, { signatures }]) => this.#certifications(signatures, issuers, now))
       .map((signature) => signature.expiresAt)
     return until.length === 0 ? undefined : Math.max(...until)
+  }
+
+  /**
+   * What anybody may have: of all user IDs that of the account, with the key's own signature and one of the servers'; undefined when
+   * no certification of theirs holds.
+   */
+  shown(jid: BareJid, servers: readonly PublicKeyMaterial[], now: number): ShownRing | undefined {
+    const issuers = new Set(servers.map((server) => server.keyId))
+    for (const [name, { userId, signatures }] of this.#named(domainOf(jid), now)) {
+      if (name !== jid) continue
+      const own = this.#ownCertification(signatures)
+      const ours = this.#certifications(signatures, issuers, now).toSorted(latestFirst)[0]
+      if (own === undefined || ours === undefined) continue
+      const part = { userId, signatures: [own, ours] }
+      const expiresAt = Math.min(this.primary.createdAt + own.keyLifetime, own.expiresAt)
+      const ring = new PublicRing(this.primary, this.#direct, [part], this.#subkeys)
+      return { ring, userId, expiresAt, until: Math.min(expiresAt, ours.expiresAt) }
+    }
+    return undefined
   }
 
   /** What both hold together. Both must be rings of one key. */
@@ -192,6 +211,21 @@ export class PublicRing {
       const isNamed = jid !== undefined && domainOf(jid) === domain
       return isNamed && own !== undefined && this.#isAlive(own, now) ? [[jid, part] as const] : []
     })
+  }
+  /** Those of the servers that hold now. */
+  #certifications(
+    signatures: readonly KeySignature[],
+    issuers: ReadonlySet<string>,
+    now: number,
+  ): readonly KeySignature[] {
+    return signatures.filter(
+      (signature) =>
+        issuers.has(signature.issuer) &&
+        (signature.type === SIGNATURE.certification || signature.type === SIGNATURE.casual) &&
+        signature.createdAt <= now + CLOCK_SKEW_MS &&
+        signature.expiresAt > now &&
+        !isRevokedBy(signature, signatures),
+    )
   }
   /** The latest self-certification, unless the key itself has revoked it. */
   #ownCertification(signatures: readonly KeySignature[]): KeySignature | undefined {

@@ -10,12 +10,14 @@ import type { TakeoverStore } from '../account/takeover-store.ts'
 import type { VcardStore } from '../account/vcard-store.ts'
 import type { ArchiveStore } from '../inbox/archive.ts'
 import type { InboxStore } from '../inbox/store.ts'
+import type { KeyListingStore } from '../keys/listing-store.ts'
 import type { NetworkStore } from '../keys/network-store.ts'
 import type { KeyTransferStore } from '../keys/transfer-store.ts'
 import type { PushStore } from '../push/store.ts'
 import type { BlockStore } from '../roster/block-store.ts'
 import type { ReportStore } from '../roster/report-store.ts'
 import type { RosterStore } from '../roster/store.ts'
+import type { UploadStore } from '../uploads/store.ts'
 import { StartError } from '../util/start-error.ts'
 import { SqlAccountStore } from './account-store.ts'
 import { SqlActivityStore } from './activity-store.ts'
@@ -24,6 +26,7 @@ import { SqlBlockStore } from './block-store.ts'
 import { SqlDataKeyStore } from './data-key-store.ts'
 import { SqlImportStore } from './import-store.ts'
 import { SqlInboxStore } from './inbox-store.ts'
+import { SqlKeyListingStore } from './key-listing-store.ts'
 import { SqlKeyTransferStore } from './key-transfer-store.ts'
 import { SqlLastSeenStore } from './last-seen-store.ts'
 import { SqlLoginStore } from './login-store.ts'
@@ -38,6 +41,7 @@ import { SqlRosterStore } from './roster-store.ts'
 import { type Database, StoreError } from './sql.ts'
 import { SqliteDatabase } from './sqlite/database.ts'
 import { SqlTakeoverStore } from './takeover-store.ts'
+import { SqlUploadStore } from './upload-store.ts'
 import { SqlVcardStore } from './vcard-store.ts'
 
 export interface Stores {
@@ -60,6 +64,8 @@ export interface Stores {
   readonly push: PushStore
   readonly network: NetworkStore
   readonly imports: ImportStore
+  readonly keyListing: KeyListingStore
+  readonly uploads: UploadStore
   /** Brings the database up to date; returns the names of the migrations applied. @throws StartError, StoreError */
   migrate(): Promise<readonly string[]>
   close(): Promise<void>
@@ -108,6 +114,8 @@ function storesOn(database: Database, inbox: InboxStore, now: () => number): Sto
     push: new SqlPushStore(database),
     network: new SqlNetworkStore(database),
     imports: new SqlImportStore(database),
+    keyListing: new SqlKeyListingStore(database),
+    uploads: new SqlUploadStore(database),
     migrate: () => migrate(database),
     close: () => database.close(),
   }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { type FormDescription, formElement } from './data-form.ts'
 import { type Element, el } from './element.ts'
 import type { Jid } from './jid.ts'
 import { NS_DISCO_INFO, NS_DISCO_ITEMS } from './ns.ts'
@@ -7,6 +8,8 @@ import { NS_DISCO_INFO, NS_DISCO_ITEMS } from './ns.ts'
 export interface DiscoInfo {
   readonly identities: readonly { readonly category: string; readonly type: string; readonly name?: string }[]
   readonly features: readonly string[]
+  /** XEP-0128. */
+  readonly forms?: readonly FormDescription[]
 }
 /** XEP-0030 §4. */
 export interface DiscoItem {
@@ -29,6 +32,7 @@ export function infoElement(info: DiscoInfo, node?: string): Element {
       el('identity', NS_DISCO_INFO, name === undefined ? { category, type } : { category, type, name }),
     ),
     ...[...new Set(info.features)].sort(byOctets).map((feature) => el('feature', NS_DISCO_INFO, { var: feature })),
+    ...(info.forms ?? []).map(formElement),
   )
 }
 

@@ -49,7 +49,7 @@ export class ServerProcess {
       environment: 'development',
       data_dir: join(folder, 'data'),
       c2s: { starttls: [`127.0.0.1:${server.port}`], direct_tls: [`127.0.0.1:${server.directTlsPort}`] },
-      http: { ops: { listen: `127.0.0.1:${server.opsPort}` } },
+      http: { ops: { listen: `127.0.0.1:${server.opsPort}` }, public: { listen: '127.0.0.1:0' } },
       account: { registration: ['open'] },
       ...(settings.databaseUrl === undefined
         ? {}

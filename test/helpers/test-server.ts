@@ -17,6 +17,7 @@ export interface TestServer {
   readonly starttlsPort: number
   readonly directTlsPort: number
   readonly opsPort: number
+  readonly httpPort: number
   readonly running: RunningServer
 }
 
@@ -68,7 +69,7 @@ export async function startTestServers(
     environment: 'development',
     data_dir: join(folder, 'data'),
     c2s: { starttls: ['127.0.0.1:0'], direct_tls: ['127.0.0.1:0'] },
-    http: { ops: { listen: '127.0.0.1:0' } },
+    http: { ops: { listen: '127.0.0.1:0' }, public: { listen: '127.0.0.1:0' } },
     account: { registration: ['open'] },
     log: { level: 'info' },
     ...settings,
@@ -88,13 +89,14 @@ export async function startTestServers(
       log: { write: (line: string) => void logged.push(line) },
       printCode: (line) => void codes.push(line),
     })
-    const portOf = (kind: 'starttls' | 'direct_tls' | 'ops'): number =>
+    const portOf = (kind: 'starttls' | 'direct_tls' | 'http' | 'ops'): number =>
       running.addresses.find((a) => a.kind === kind)?.address.port ?? 0
     return {
       running,
       starttlsPort: portOf('starttls'),
       directTlsPort: portOf('direct_tls'),
       opsPort: portOf('ops'),
+      httpPort: portOf('http'),
     }
   }
   const stop = async (): Promise<void> => {

@@ -23,12 +23,14 @@ const NEEDS: readonly Need[] = [
   { package: 'postgresql', isThere: () => postgresFolder() !== undefined },
   { package: 'python3', isThere: () => existsSync('/usr/bin/python3') },
   { package: 'python3-slixmpp', isThere: pythonModule('slixmpp') },
+  { package: 'python3-aiohttp', isThere: pythonModule('aiohttp') },
   { package: 'python3-lxml', isThere: pythonModule('lxml') },
   { package: 'profanity', isThere: program('profanity') },
   { package: 'tmux', isThere: program('tmux') },
   { package: 'strace', isThere: program('strace') },
   { package: 'openssl', isThere: program('openssl') },
   { package: 'gpg', isThere: program('gpg') },
+  { package: 'dirmngr', isThere: program('dirmngr') },
 ]
 
 /** Where `initdb` and `postgres` are: Debian keeps them out of PATH, by version. */

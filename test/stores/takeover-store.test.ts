@@ -103,6 +103,8 @@ withStores('nothing of an account reaches whoever takes its place: not a row of 
     archive_usage: ['counted_to, entries, bytes', '1, 1, 1'],
     data_key: ['operator_key, wrapped', `'k', $3`],
     lookup: ['target, at', `'t', 1`],
+    upload: ['id, name, type, size, requested_at', `'${'a'.repeat(32)}', 'a.jpg', 'image/jpeg', 1, 1`],
+    key_listing: ['domain, hash', `'example.org', 'h'`],
     takeover: ['state, asked_at, ripe_at, expires_at', `'waiting', 1, 1, ${NOW + DAY}`],
   }
   for (const [table, [columns, values]] of Object.entries(rows)) {

@@ -48,6 +48,8 @@ export interface ProgrammedDevice extends Device {
   overheard(body: string): number
   /** What the archive has with a contact. */
   remembers(contact: string): Promise<readonly Remembered[]>
+  /** Finds the upload service and uploads a text. @returns where others get it */
+  uploads(file: { readonly name: string; readonly type: string; readonly body: string }): Promise<string>
   /** Loses its connection. It comes back by itself: see `returns`. */
   isCut(): Promise<void>
   /** Waits until it is back, with the stream it had. */

@@ -10,3 +10,8 @@ export function profanityIsMissing(): string | false {
   if (!runs('tmux', '-V')) return 'tmux is not installed'
   return runs('profanity', '--version') ? false : 'profanity is not installed'
 }
+/** What slixmpp uploads with. */
+export function aiohttpIsMissing(): string | false {
+  const isMissing = !runs('/usr/bin/python3', '-c', 'import aiohttp')
+  return slixmppIsMissing() || (isMissing && 'python3-aiohttp is not installed')
+}

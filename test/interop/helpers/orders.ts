@@ -37,6 +37,8 @@ export type Order =
   | { readonly do: 'copies' }
   /** Reads what the archive has with a contact, two messages at a time. */
   | { readonly do: 'history'; readonly with: string }
+  /** Finds the upload service by itself and uploads a text. */
+  | { readonly do: 'upload'; readonly name: string; readonly type: string; readonly body: string }
   /** Loses its connection, without a word, and comes back by itself. */
   | { readonly do: 'cut' }
   | { readonly do: 'leave' }
@@ -65,6 +67,8 @@ export type Event =
       readonly to: string
       readonly body: string
     }
+  /** Where others get it. */
+  | { readonly is: 'uploaded'; readonly url: string }
   | { readonly is: 'history'; readonly messages: readonly Remembered[] }
   /** The server asked what has come, and was told. */
   | { readonly is: 'acknowledged' }

@@ -158,6 +158,10 @@ class ProgramDevice implements ProgrammedDevice {
     this.#program.order({ do: 'history', with: contact })
     return (await this.#next('history')).messages
   }
+  async uploads(file: { readonly name: string; readonly type: string; readonly body: string }): Promise<string> {
+    this.#program.order({ do: 'upload', ...file })
+    return (await this.#next('uploaded')).url
+  }
   async isCut(): Promise<void> {
     this.#program.order({ do: 'cut' })
     await this.#next('cut')

@@ -1,7 +1,9 @@
 """Obeys the orders of orders.ts with slixmpp."""
 import asyncio
+import io
 import json
 import logging
+import pathlib
 import ssl
 import sys
 
@@ -96,6 +98,20 @@ class Device(slixmpp.ClientXMPP):
         told = {'is': 'copy', 'direction': direction, 'from': str(message['from']), 'to': str(message['to'])}
         tell(**told, body=message['body'])
 
+    async def upload(self, name, content_type, body):
+        self.register_plugin('xep_0363')
+        disco = self['xep_0030']
+
+        async def info_from_domain(domain=None, **_):
+            items = await disco.get_items(jid=domain or self.boundjid.domain)
+            return [await disco.get_info(jid=jid) for jid, _, _ in items['disco_items']['items']]
+        # COMPAT(slixmpp 1.8.3): its own gives coroutines to asyncio.wait, which Python 3.11 refuses.
+        disco.get_info_from_domain = info_from_domain
+        content = body.encode()
+        url = await self['xep_0363'].upload_file(
+            pathlib.Path(name), len(content), content_type, input_file=io.BytesIO(content))
+        tell(**{'is': 'uploaded', 'url': url})
+
     async def tell_history(self, contact):
         messages = []
         async for found in self['xep_0313'].iterate(with_jid=contact, rsm={'max': 2}):
@@ -148,6 +164,8 @@ async def main():
                 tell(**{'is': 'copying'})
             case 'history':
                 await device.tell_history(order['with'])
+            case 'upload':
+                await device.upload(order['name'], order['type'], order['body'])
             case 'leave':
                 await device.disconnect()
                 return

@@ -120,6 +120,18 @@ async function registerPhone(order: Phone, codeComes: Promise<string>): Promise<
   await leave(agent)
 }
 
+/** It gets a slot; the bytes are the browser's matter. */
+async function upload(agent: Agent, { name, type, body }: Extract<Order, { do: 'upload' }>): Promise<void> {
+  const service = await agent.getUploadService()
+  const size = Buffer.byteLength(body)
+  const slot = await agent.getUploadSlot(service.jid, { name, size, mediaType: type })
+  const { upload: to, download } = slot
+  const headers = Object.fromEntries((to.headers ?? []).map((header) => [header.name, header.value]))
+  const answer = await fetch(to.url, { method: 'PUT', body, headers: { ...headers, 'content-type': type } })
+  if (answer.status !== 201) throw new Error(`the upload was answered with ${answer.status}`)
+  tell({ is: 'uploaded', url: download })
+}
+
 async function leave(agent: Agent): Promise<void> {
   const gone = new Promise<void>((done) => agent.once('disconnected', () => done()))
   await agent.disconnect()
@@ -153,6 +165,8 @@ await obey(async (order) => {
       return tell({ is: 'copying' })
     case 'history':
       return session && tellHistory(session, order.with)
+    case 'upload':
+      return session && upload(session, order)
     case 'cut':
       throw new Error('it does not come back')
     case 'leave':

@@ -101,6 +101,8 @@ await obey(async (order) => {
       return tell({ is: 'copying' })
     case 'history':
       throw new Error('it reads no archive')
+    case 'upload':
+      throw new Error('it uploads nothing')
     case 'cut':
       session.reconnect.start()
       session.socket?.socket?.destroy()

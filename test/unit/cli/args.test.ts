@@ -15,6 +15,7 @@ test('words choose the command; options may stand anywhere after them', () => {
     positionals: ['romeo@a'],
     options: { config: 'a.yaml' },
   })
+  assert.deepEqual(parsed('account', 'publish', 'romeo@a', 'on').positionals, ['romeo@a', 'on'])
   assert.deepEqual(parsed('account', 'add', '--file', 'many').options, { file: 'many' })
 })
 

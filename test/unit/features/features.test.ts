@@ -64,6 +64,8 @@ test('what is switched off takes along what needs it', () => {
       'push',
       'server_list',
       'takeover',
+      'upload',
+      'web_keys',
     ],
     'and what needs that',
   )

@@ -33,6 +33,8 @@ function recorder() {
     setDisabled: (...args) => note('setDisabled', ...args),
     setPassword: () => Promise.reject(new Error('inside')),
     setDelivery: (...args) => note('setDelivery', ...args),
+    isKeyListed: (...args) => note('isKeyListed', ...args).then(() => true),
+    setKeyListed: (...args) => note('setKeyListed', ...args),
     deleteAccount: (...args) => note('deleteAccount', ...args),
     showHistory: (...args) => note('showHistory', ...args).then(() => ({ messages: 1, oldest: 5, newest: undefined })),
     deleteHistory: (...args) => note('deleteHistory', ...args).then(() => 17),
@@ -73,6 +75,8 @@ test('every call arrives with its arguments and comes back with its result', asy
   await client.setDisabled('romeo@example.org', true)
   await client.setDelivery('romeo@example.org', 'every-device')
   await client.setDelivery('romeo@example.org', undefined)
+  await client.setKeyListed('romeo@example.org', false)
+  assert.equal(await client.isKeyListed('romeo@example.org'), true)
   await client.deleteAccount('romeo@example.org')
   assert.deepEqual(await client.listAccounts(undefined, 10), [ROMEO])
   assert.deepEqual(await client.showAccount('romeo@example.org'), ROMEO)
@@ -96,6 +100,8 @@ test('every call arrives with its arguments and comes back with its result', asy
     ['setDisabled', 'romeo@example.org', true],
     ['setDelivery', 'romeo@example.org', 'every-device'],
     ['setDelivery', 'romeo@example.org', undefined],
+    ['setKeyListed', 'romeo@example.org', false],
+    ['isKeyListed', 'romeo@example.org'],
     ['deleteAccount', 'romeo@example.org'],
     ['listAccounts', undefined, 10],
     ['rotateServerKey'],
