@@ -78,6 +78,25 @@ async function rollsOver(tell: Story, owner: Phone, device: XmppClient): Promise
   return phoneOf(tell, 'romeo', { ...next, ring: Buffer.from(field('publickey', answer), 'base64') })
 }
 
+/** By the old upload (kontalk-protocol j), its address in the message as Kontalk's apps write it. */
+async function sendsPicture(from: XmppClient, to: XmppClient): Promise<void> {
+  const picture = Buffer.from('not really a picture')
+  const request = `<request xmlns='urn:xmpp:http:upload'><filename>a.jpg</filename><size>${picture.length}</size><content-type>image/jpeg</content-type></request>`
+  const slot = write(await from.asks('get', request, `upload@${from.domain}`))
+  const [, put, get] = /<put>([^<]+)<\/put><get>([^<]+)<\/get>/.exec(slot) ?? assert.fail(slot)
+  const headers = { 'content-type': 'image/jpeg' }
+  assert.equal((await fetch(put as string, { method: 'PUT', body: picture, headers })).status, 200)
+  await from.sends(
+    `<message to='${to.bare}' type='chat' id='a picture'><body>${get}</body><x xmlns='jabber:x:oob'><url type='image/jpeg' length='${picture.length}'>${get}</url></x></message>`,
+  )
+  const message = await to.receivesAny()
+  assert.equal(message.attrs.id, 'a picture')
+  to.acks()
+  const url = /<url [^>]*>([^<]+)<\/url>/.exec(write(message))?.[1] ?? assert.fail(write(message))
+  const got = await fetch(url)
+  assert.deepEqual(Buffer.from(await got.arrayBuffer()), picture)
+}
+
 /** Which of two devices, the one that was there first and the other, get what comes while both are there; while the first is; while none is. */
 const POLICIES = {
   'first-come': { both: ['phone', 'tablet'], one: ['phone'], none: ['phone'] },
@@ -138,6 +157,8 @@ for (const [delivery, gets] of Object.entries(POLICIES))
         const message = await member.receivesAny()
         assert.deepEqual([message.attrs.id, message.attrs.from], ['to the group', phones.jid])
       }
+
+      await sendsPicture(phones, juliets)
 
       const watching = await juliet.device('desk', 0)
       await watching.isAvailable()

@@ -9,7 +9,7 @@ import { story } from '../helpers/story.ts'
 import { XmppConnection } from '../helpers/xmpp-connection.ts'
 
 /**
- * kontalk-protocol section 0, by its numbers. 9 and 15 are told in kontalk-server-list, 10 and 11 in kontalk-uploads, 12 in
+ * kontalk-protocol section 0, by its numbers. 9 and 15 are told in kontalk-server-list, 10 and 11 in xep0363-upload, 12 in
  * kontalk-groups.
  */
 

@@ -120,18 +120,21 @@ story('what a browser could run is a file to be saved', async (tell) => {
   }
 })
 
-story('j. Kontalk’s apps upload by the old namespace, and are told 200', async (tell) => {
-  const romeo = await tell.client('romeo', 'phone')
-  const answer = await romeo.asks('get', oldRequest('a.jpg', 5, 'image/jpeg'), service(tell))
-  assert.match(
-    write(answer),
-    /<slot xmlns='urn:xmpp:http:upload'><put>http:[^<]*\/a\.jpg<\/put><get>http:[^<]*\/a\.jpg<\/get><\/slot>/,
-  )
-  const slot = slotIn(answer)
-  assert.equal((await put(slot.put, 'hello', 'image/jpeg')).status, 200)
-  const got = await fetch(slot.get)
-  assert.deepEqual([got.status, got.headers.get('content-type'), await got.text()], [200, 'image/jpeg', 'hello'])
-})
+story(
+  'quirks 10, 11, flow j: Kontalk’s apps upload by the old namespace, to addresses they can write as they are, and are told 200',
+  async (tell) => {
+    const romeo = await tell.client('romeo', 'phone')
+    const answer = await romeo.asks('get', oldRequest('a.jpg', 5, 'image/jpeg'), service(tell))
+    assert.match(
+      write(answer),
+      /<slot xmlns='urn:xmpp:http:upload'><put>http:[^<]*\/a\.jpg<\/put><get>http:[^<]*\/a\.jpg<\/get><\/slot>/,
+    )
+    const slot = slotIn(answer)
+    assert.equal((await put(slot.put, 'hello', 'image/jpeg')).status, 200)
+    const got = await fetch(slot.get)
+    assert.deepEqual([got.status, got.headers.get('content-type'), await got.text()], [200, 'image/jpeg', 'hello'])
+  },
+)
 
 story('nothing but what the slot is for, once, and nothing is left of the rest', async (tell) => {
   const romeo = await tell.client('romeo', 'garden')
