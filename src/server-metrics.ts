@@ -53,8 +53,20 @@ export const SERVER_METRICS = {
   sms: {
     type: 'counter',
     name: 'fernruf_sms_sent_total',
-    help: 'Codes sent, by provider and outcome.',
-    labels: ['provider', 'outcome'],
+    help: 'Codes sent, by provider, outcome and the country of the number: what is paid for.',
+    labels: ['provider', 'outcome', 'country'],
+  },
+  smsConfirmed: {
+    type: 'counter',
+    name: 'fernruf_sms_confirmed_total',
+    help: 'Codes that made an account, by country; far fewer than are sent mean a flood.',
+    labels: ['country'],
+  },
+  registrationRefused: {
+    type: 'counter',
+    name: 'fernruf_registration_refused_total',
+    help: 'Steps of registration refused, by the budget that was used up.',
+    labels: ['budget'],
   },
   smsChecks: {
     type: 'counter',

@@ -9,7 +9,6 @@ import { BLOCKED_PREFIXES } from './account/phone-number.ts'
 import { Registration } from './account/registration.ts'
 import { SealedPrivateStore } from './account/sealed-private-store.ts'
 import type { Account } from './account/store.ts'
-import { StrangerBudget } from './account/stranger-budget.ts'
 import { Takeovers } from './account/takeovers.ts'
 import { Tokens } from './account/tokens.ts'
 import { removeUnused } from './account/unused.ts'
@@ -248,13 +247,15 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
   }
   const smsLog = logs.part({ part: 'sms' })
   const verification = await verificationOf(config, options.printCode, core.stores.database, root, {
-    report: ({ provider, step, outcome }) => {
+    report: ({ provider, step, outcome, country }) => {
       const isSending = step === 'send'
-      const counter = isSending ? m.sms : m.smsChecks
-      counter.inc({ provider, outcome })
+      if (isSending) m.sms.inc({ provider, outcome, country })
+      else m.smsChecks.inc({ provider, outcome })
       if (isSending ? outcome !== 'sent' : !CHECKED.has(outcome))
         smsLog.warn({ provider, outcome }, isSending ? 'sms not sent' : 'sms code not checked')
     },
+    refused: (budget) => m.registrationRefused.inc({ budget }),
+    confirmed: (country) => m.smsConfirmed.inc({ country }),
     circuit: (provider, state) => {
       m.smsCircuit.set({ provider }, state === 'closed' ? 0 : 1)
       if (state === 'open') smsLog.warn({ provider }, 'sms provider not asked for a while')
@@ -284,7 +285,10 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
   const lookups = new Lookups({
     store: measured(stores.lookups, 'lookup', time),
     key: root.derive('lookups'),
+    domains,
     newPerDay: limits.lookup.new_per_day,
+    remoteNewPerDay: limits.lookup.remote_new_per_day,
+    webNewPerDay: limits.lookup.web_new_per_day,
     keptMs: limits.lookup.kept,
   })
   const audit = logs.part({ part: 'takeover' })
@@ -367,9 +371,8 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     keyListing: new KeyListing({
       store: measured(stores.keyListing, 'key_listing', time),
       keys,
-      perDay: limits.strangers.web,
+      lookups,
     }),
-    strangers: new StrangerBudget({ domains, ...limits.strangers }),
     archive,
     waiting: new Waiting({
       store: inboxStore,

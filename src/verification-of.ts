@@ -12,6 +12,9 @@ import type { CircuitState } from './util/circuit.ts'
 /** What is told of providers, in names of closed sets only. */
 export interface SmsWatch {
   report(report: Omit<SmsReport, 'cause'>): void
+  /** The kind of a budget that was used up. */
+  refused(budget: string): void
+  confirmed(country: string): void
   /** Told once for each provider with a circuit at the start, and at each change. */
   circuit(provider: string, state: CircuitState): void
 }
@@ -31,7 +34,9 @@ export async function verificationOf(
     providers: await providersOf(config, printCode, watch),
     key: root.derive('verification codes'),
     limits: { expiryMs: registration.code_lifetime, maxTries: registration.code_attempts },
-    report: ({ provider, step, outcome }) => watch.report({ provider, step, outcome }),
+    report: ({ cause: _, ...report }) => watch.report(report),
+    refused: (budget) => watch.refused(budget),
+    confirmed: (country) => watch.confirmed(country),
   })
 }
 

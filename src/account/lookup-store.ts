@@ -1,5 +1,7 @@
 import type { BareJid } from '../xmpp/jid.ts'
 
+/** Who spends: an account of ours, or somebody else by a keyed hash. */
+export type Spender = { readonly account: BareJid } | { readonly mark: string }
 /** Somebody who is asked about. */
 export interface Target {
   readonly jid: BareJid
@@ -23,12 +25,12 @@ export interface LookupBudget {
 /** Table `lookup`. Times are ms since the epoch. */
 export interface LookupStore {
   /** One query, however many targets; in their order. `asker` is asked for on block lists. */
-  look(account: number, asker: BareJid, targets: readonly Target[]): Promise<readonly Looked[]>
+  look(asker: BareJid, targets: readonly Target[]): Promise<readonly Looked[]>
   /**
    * Of these marks, the ones that may be asked about: those that are known, and of the others, in order, as many as the budget
-   * allows, which are known from now on. A refused one costs nothing. Empty where there is no such account.
+   * allows, which are known from now on. A refused one costs nothing. None where there is no such account.
    */
-  spend(account: number, marks: readonly string[], budget: LookupBudget, now: number): Promise<ReadonlySet<string>>
-  /** Forgets what was new before that time; returns how many. */
-  purge(before: number): Promise<number>
+  spend(spender: Spender, marks: readonly string[], budget: LookupBudget, now: number): Promise<ReadonlySet<string>>
+  /** Forgets what was new before `before`, and of askers without an account what was before `beforeElsewhere`; how many. */
+  purge(before: number, beforeElsewhere: number): Promise<number>
 }

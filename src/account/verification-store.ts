@@ -3,17 +3,28 @@ import type { SmsTicket } from './sms-provider.ts'
 import type { Account, AccountStore } from './store.ts'
 import type { TakeoverReason, TakeoverRules } from './takeover.ts'
 
+/** Where a code goes to, or was asked for from: of each it is known how many of its codes were confirmed. */
+export interface Source {
+  readonly kind: 'prefix' | 'range' | 'country'
+  /** A keyed hash; of a country its ISO 3166-1 code. */
+  readonly key: string
+}
 /** One budget of one window that a step costs one unit of. */
 export interface Spending {
+  /** A closed set, for metrics. */
   readonly kind: string
   /** Keyed hash of what is counted. */
   readonly key: Uint8Array
   readonly windowMs: number
   readonly limit: number
+  /** It costs nothing when one of these has proved itself: of four codes sent, at least one was confirmed. */
+  readonly unless?: readonly Source[]
 }
 /** A budget was used up; `until` (ms since the epoch): when it is open again. */
 export interface Refusal {
   readonly outcome: 'refused'
+  /** Of the budget. */
+  readonly kind: string
   readonly until: number
 }
 
@@ -24,6 +35,8 @@ export interface NewRequest {
   readonly codeHash: Uint8Array
   /** Ms since the epoch. */
   readonly expiresAt: number
+  /** Counted as sent with the request, and as confirmed with its account. */
+  readonly sources?: readonly Source[]
 }
 /** A code that a provider made itself and checks. */
 export interface HeldCode {
@@ -57,8 +70,8 @@ export type Weighed =
   | { readonly outcome: 'ripe'; readonly former: Account; readonly reason: TakeoverReason }
 
 /**
- * Tables `verification` (one row per address: requested → sent → confirmed | expired | locked) and `budget`. Times are ms since
- * the epoch.
+ * Tables `verification` (one row per address: requested → sent → confirmed | expired | locked), `budget` and `reputation`. Times are
+ * ms since the epoch.
  */
 export interface VerificationStore {
   /**
@@ -98,6 +111,7 @@ export interface VerificationStore {
         readonly held: HeldCode | undefined
         /** The only one the code is good for, if there is one. */
         readonly claimant: Uint8Array | undefined
+        readonly sources: readonly Source[]
       }
     | { readonly outcome: 'none' | 'expired' | 'locked' }
   >
@@ -127,6 +141,6 @@ export interface VerificationStore {
   >
   /** Spends budgets of a step that has no request. */
   spend(spendings: readonly Spending[], now: number): Promise<Refusal | { readonly outcome: 'spent' }>
-  /** Removes requests and budget windows that are over; returns how many rows went. */
+  /** Removes requests and budget windows that are over, and what is long known of sources; returns how many rows went. */
   purge(now: number): Promise<number>
 }

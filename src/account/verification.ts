@@ -3,7 +3,15 @@ import { type BareJid, domainOf } from '../xmpp/jid.ts'
 import type { PhoneNumber } from './phone-number.ts'
 import { SmsError, type SmsFault, type SmsMessage, type SmsProvider, type SmsTicket } from './sms-provider.ts'
 import type { Throttle } from './throttle.ts'
-import type { HeldCode, NewAccount, NewRequest, Taking, VerificationStore } from './verification-store.ts'
+import type {
+  HeldCode,
+  NewAccount,
+  NewRequest,
+  Refusal,
+  Source,
+  Taking,
+  VerificationStore,
+} from './verification-store.ts'
 
 /**
  * `throttled`: a budget is used up; `taken`: the number has an account; `unable`: no provider took the message, or the one that holds
@@ -27,6 +35,8 @@ export class VerificationError extends Error {
 export interface SmsReport {
   readonly provider: string
   readonly step: 'send' | 'check'
+  /** Of the number: ISO 3166-1, or `none`. */
+  readonly country: string
   readonly outcome: 'sent' | 'right' | 'wrong' | 'gone' | SmsFault
   /** Never holds a number or a code. */
   readonly cause: unknown
@@ -58,6 +68,10 @@ export interface VerificationOptions {
   readonly key: Uint8Array
   readonly limits?: Partial<VerificationLimits>
   readonly report?: (report: SmsReport) => void
+  /** Told the kind of the budget that was used up. */
+  readonly refused?: (budget: string) => void
+  /** Told the country of each number that was proved, as in reports. */
+  readonly confirmed?: (country: string) => void
   readonly now?: () => number
 }
 
@@ -76,6 +90,8 @@ export interface Proof {
   readonly claimant: Uint8Array | undefined
   /** True when the account was made by this very request: the answer may have been lost on its way. */
   readonly used: boolean
+  /** As in reports. */
+  readonly country: string
 }
 
 /** Proves that somebody reads the messages of a number: requested → sent → confirmed, or expired, or locked. */
@@ -86,6 +102,8 @@ export class Verification {
   readonly #key: Uint8Array
   readonly #limits: VerificationLimits
   readonly #report: (report: SmsReport) => void
+  readonly #refused: (budget: string) => void
+  readonly #confirmed: (country: string) => void
   readonly #now: () => number
   readonly #deliveries = new Set<Promise<unknown>>()
   readonly #stop = new AbortController()
@@ -97,6 +115,8 @@ export class Verification {
     this.#key = options.key
     this.#limits = { ...DEFAULTS, ...options.limits }
     this.#report = options.report ?? (() => undefined)
+    this.#refused = options.refused ?? (() => undefined)
+    this.#confirmed = options.confirmed ?? (() => undefined)
     this.#now = options.now ?? Date.now
   }
 
@@ -121,10 +141,15 @@ export class Verification {
     const code = randomInt(1_000_000).toString().padStart(6, '0')
     const subject = this.#subject(call.jid)
     const now = this.#now()
-    const request = { subject, codeHash: this.#codeHash(subject, code), expiresAt: now + this.#limits.expiryMs }
+    const request = {
+      subject,
+      codeHash: this.#codeHash(subject, code),
+      expiresAt: now + this.#limits.expiryMs,
+      sources: this.#throttle.sources(call.phone, call.ip),
+    }
     const spendings = this.#throttle.code(call.phone, call.ip)
     const outcome = await this.#store.request({ ...request, isForced: call.isForced }, call.jid, spendings, now)
-    if (outcome.outcome === 'refused') throw new VerificationError('throttled', outcome.until)
+    if (outcome.outcome === 'refused') throw this.#throttled(outcome)
     if (outcome.outcome === 'taken') throw new VerificationError('taken')
 
     const [first, ...others] = this.#providers
@@ -159,22 +184,23 @@ export class Verification {
     const subject = this.#subject(call.jid)
     const { maxTries } = this.#limits
     const found = await this.#store.attempt(subject, this.#throttle.try(call.ip), maxTries, this.#now())
-    if (found.outcome === 'refused') throw new VerificationError('throttled', found.until)
+    if (found.outcome === 'refused') throw this.#throttled(found)
     if (!('codeHash' in found)) throw new VerificationError(found.outcome === 'none' ? 'wrong-code' : found.outcome)
     const { codeHash, expiresAt, outcome, held } = found
+    const country = countryOf(found.sources)
     const given = this.#codeHash(subject, typed(call.code))
     const request = { subject, codeHash: given, expiresAt }
     const claimant = call.fingerprint === undefined ? undefined : this.#claimant(subject, call.fingerprint)
     // Somebody has proven the number with this code and waits for its account: it is nobody else's.
     const isAnothers = found.claimant !== undefined && !isSame(found.claimant, claimant)
     if (held !== undefined) {
-      const answer = await this.#ask(held, typed(call.code))
+      const answer = await this.#ask(held, typed(call.code), country)
       if (answer === 'gone') throw new VerificationError('expired')
       // What the provider said is kept, since it says so once: the same code may come again.
       if (answer === 'right' && (await this.#store.learn({ subject, codeHash, expiresAt }, given)))
-        return { request, claimant, used: false }
+        return { request, claimant, used: false, country }
     } else if (timingSafeEqual(codeHash, given) && !isAnothers)
-      return { request, claimant, used: outcome === 'confirmed' }
+      return { request, claimant, used: outcome === 'confirmed', country }
     await this.#store.lock(subject, codeHash, maxTries)
     throw new VerificationError('wrong-code')
   }
@@ -188,14 +214,20 @@ export class Verification {
     return this.#store.weigh(request, account, { ...taking, claimant }, this.#now())
   }
   /** Spends the proof on an account, both in one transaction. */
-  redeem({ request, claimant }: Proof, account: NewAccount, taking: Omit<Taking, 'claimant'>) {
-    return this.#store.confirm(request, account, { ...taking, claimant }, this.#now())
+  async redeem({ request, claimant, country }: Proof, account: NewAccount, taking: Omit<Taking, 'claimant'>) {
+    const redeemed = await this.#store.confirm(request, account, { ...taking, claimant }, this.#now())
+    if (redeemed.outcome === 'made' || redeemed.outcome === 'own') this.#confirmed(country)
+    return redeemed
   }
 
   /** Spends what an account without a number costs. @throws VerificationError throttled */
   async spendAccount(ip: string): Promise<void> {
     const spent = await this.#store.spend(this.#throttle.account(ip), this.#now())
-    if (spent.outcome === 'refused') throw new VerificationError('throttled', spent.until)
+    if (spent.outcome === 'refused') throw this.#throttled(spent)
+  }
+  #throttled({ kind, until }: Refusal): VerificationError {
+    this.#refused(kind)
+    return new VerificationError('throttled', until)
   }
 
   /** Removes what is over; to be called now and then. */
@@ -221,11 +253,12 @@ export class Verification {
     former: { readonly held: HeldCode | undefined; readonly fallback: boolean },
   ): Promise<SmsProvider | 'failed'> {
     const { held, fallback } = former
+    const country = countryOf(request.sources ?? [])
     if (held !== undefined) {
       const holder = this.#holder(held)
       const next = fallback ? holder?.codes?.next : undefined
       if (holder !== undefined && next !== undefined) {
-        const spoken = await this.#tell(holder, 'send', (signal) =>
+        const spoken = await this.#tell(holder, { step: 'send', country }, (signal) =>
           next(held.ticket, signal).then(() => 'sent' as const),
         )
         if (spoken !== undefined) return (await this.#keep(request, held)) ? holder : 'failed'
@@ -235,7 +268,7 @@ export class Verification {
     }
     for (const provider of providers) {
       const sending: { ticket?: SmsTicket | undefined } = {}
-      const sent = await this.#tell(provider, 'send', async (signal) => {
+      const sent = await this.#tell(provider, { step: 'send', country }, async (signal) => {
         sending.ticket = await provider.send(message, signal)
         return 'sent' as const
       })
@@ -249,12 +282,12 @@ export class Verification {
   }
 
   /** Asks the provider that holds a code. @throws VerificationError unable */
-  async #ask(held: HeldCode, code: string): Promise<'right' | 'wrong' | 'gone'> {
+  async #ask(held: HeldCode, code: string, country: string): Promise<'right' | 'wrong' | 'gone'> {
     const codes = this.#holder(held)?.codes
     // The config names the provider no more.
     if (codes === undefined) return 'gone'
     const ask = (signal: AbortSignal) => codes.check(held.ticket, code, signal)
-    const answer = await this.#tell({ name: held.provider }, 'check', ask, this.#limits.answerMs)
+    const answer = await this.#tell({ name: held.provider }, { step: 'check', country }, ask, this.#limits.answerMs)
     if (answer === undefined) throw new VerificationError('unable')
     return answer
   }
@@ -262,18 +295,18 @@ export class Verification {
   /** Does one thing at a provider and reports it; undefined when it failed. */
   async #tell<T extends SmsReport['outcome']>(
     provider: { readonly name: string },
-    step: SmsReport['step'],
+    about: Pick<SmsReport, 'step' | 'country'>,
     work: (signal: AbortSignal) => Promise<T>,
     ms = this.#limits.sendMs,
   ): Promise<T | undefined> {
     try {
       const outcome = await this.#limited(ms, work)
-      this.#report({ provider: provider.name, step, outcome, cause: undefined })
+      this.#report({ provider: provider.name, ...about, outcome, cause: undefined })
       return outcome
     } catch (error) {
       // A provider's own mistake counts as its failure, but its text may hold anything: it is not passed on.
       const known = error instanceof SmsError ? error : undefined
-      this.#report({ provider: provider.name, step, outcome: known?.fault ?? 'unavailable', cause: known })
+      this.#report({ provider: provider.name, ...about, outcome: known?.fault ?? 'unavailable', cause: known })
       return undefined
     }
   }
@@ -331,6 +364,8 @@ export class Verification {
 function isSame(a: Uint8Array, b: Uint8Array | undefined): boolean {
   return b !== undefined && a.length === b.length && timingSafeEqual(a, b)
 }
+const countryOf = (sources: readonly Source[]): string => sources.find(({ kind }) => kind === 'country')?.key ?? 'none'
+
 /** People copy codes with the gaps in which they were shown. */
 function typed(code: string): string {
   return code.slice(0, 32).replace(/[\s-]/g, '')

@@ -111,10 +111,12 @@ export const limits = z
         new_per_day: count()
           .default(1_000)
           .describe('Addresses one account may ask about for the first time, in a day.'),
+        remote_new_per_day: count().default(20).describe('The same of one other server.'),
+        web_new_per_day: count().default(100).describe('The same of one address of the web (IPv6: one /64).'),
         kept: duration().prefault('30d').describe('How long an address is not new again.'),
       })
       .prefault({})
-      .describe('Asking whether somebody has an account.'),
+      .describe('Asking about accounts that one does not know, by whatever protocol.'),
     inbox: z
       .strictObject({
         open_entries: count().default(5_000).describe('Messages that may wait for one account.'),
@@ -136,26 +138,19 @@ export const limits = z
         lock_attempts: count().default(5).describe('Registration locks tried on one account in a day.'),
         number: allowance(3, 6).describe('Codes sent to one number.'),
         address: allowance(10, 30).describe('Codes one address (IPv6: one /64) may ask for.'),
+        network: allowance(40, 200).describe('The same of one network (IPv4: /24, IPv6: /48).'),
         prefix: allowance(20, 100).describe('Codes to numbers that share the first six digits.'),
-        country: allowance(100, 1_000).describe('Codes to one country.'),
-        total: allowance(200, 2_000).describe('Codes of the whole server: what you are ready to pay.'),
+        country: allowance(100, 1_000).describe(
+          'Codes to one country; half of them only where codes were confirmed before.',
+        ),
+        total: allowance(200, 2_000).describe(
+          'Codes of the whole server: what you are ready to pay; half of them as above.',
+        ),
         tries: allowance(30, 100).describe('Codes tried from one address.'),
         accounts: allowance(5, 20).describe('Accounts without a number from one address.'),
       })
       .prefault({})
       .describe('Registration and what it may cost.'),
-    strangers: z
-      .strictObject({
-        local: count()
-          .default(1_000)
-          .describe('Addresses one account of ours may ask for in a day (keys) that do not have it on their rosters.'),
-        remote: count().default(20).describe('The same of one address of another server.'),
-        web: count()
-          .default(100)
-          .describe('Keys one network address (IPv6: one /64) may ask for over HTTP in a day, there or not.'),
-      })
-      .prefault({})
-      .describe('What keeps address books from being tried out.'),
     http: z
       .strictObject({
         max_header: size().prefault('8KiB').describe('Bytes of a request header.'),

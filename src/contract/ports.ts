@@ -4,7 +4,6 @@ import type { LastSeen } from '../account/last-seen.ts'
 import type { Lookups } from '../account/lookups.ts'
 import type { PrivateStore } from '../account/private-store.ts'
 import type { Registration } from '../account/registration.ts'
-import type { StrangerBudget } from '../account/stranger-budget.ts'
 import type { Takeovers } from '../account/takeovers.ts'
 import type { VcardStore } from '../account/vcard-store.ts'
 import type { ArchiveStore } from '../inbox/archive.ts'
@@ -86,12 +85,11 @@ export interface Ports {
   readonly privateXml: PrivateStore
   readonly vcards: VcardStore
   readonly lastSeen: Pick<LastSeen, 'find'>
-  readonly lookups: Pick<Lookups, 'find'>
+  readonly lookups: Pick<Lookups, 'askerOf' | 'find' | 'spend'>
   readonly presence: PresencePort
   readonly keys: Keys
   readonly keyTransfers: KeyTransfers
   readonly keyListing: KeyListing
-  readonly strangers: StrangerBudget
   readonly takeovers: Pick<Takeovers, 'answer' | 'claim' | 'hasLock' | 'setLock'>
   readonly archive: ArchiveStore
   readonly waiting: Pick<Waiting, 'toTake'>

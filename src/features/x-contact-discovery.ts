@@ -48,7 +48,7 @@ export default defineFeature({
       const view = views.peek(asker) ?? (await views.load(asker))
       if (view.account === undefined) throw new StanzaError('item-not-found', { text: 'There is no such account.' })
       const { found, withheld } = await lookups.find(
-        { id: view.account.id, jid: asker },
+        asker,
         targets,
         // Who let the asker see when he is there is no secret to him.
         (jid) => jid === asker || isSeen(view.roster.get(jid)),

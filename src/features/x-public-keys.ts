@@ -32,8 +32,8 @@ export default defineFeature({
       help: 'Requests for keys of strangers over the asker’s budget.',
     },
   },
-  uses: ['views', 'keys', 'strangers'],
-  setup: ({ metrics, ports: { views, keys, strangers } }) => {
+  uses: ['views', 'keys', 'lookups'],
+  setup: ({ metrics, ports: { views, keys, lookups } }) => {
     async function keyOf(jid: BareJid): Promise<Element> {
       const { account } = views.peek(jid) ?? (await views.load(jid))
       const key = account === undefined ? undefined : await keys.of(account)
@@ -57,9 +57,8 @@ export default defineFeature({
           target: 'account',
           ...PUBKEY,
           refusal: REFUSAL,
-          admit: ({ from, view }) => {
-            const asker = bareOf(from)
-            if (knows(view, asker) || strangers.spend(asker, view.jid)) return
+          admit: async ({ from, view }) => {
+            if (knows(view, bareOf(from)) || (await lookups.spend(lookups.askerOf(from), view.jid))) return
             metrics.refused.inc()
             throw new StanzaError(REFUSAL)
           },

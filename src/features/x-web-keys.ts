@@ -9,7 +9,6 @@ import { defineFeature } from '../contract/feature.ts'
 import type { HttpAnswer, HttpRequest } from '../contract/route.ts'
 import type { ShownKey } from '../keys/directory.ts'
 import { hkpSearch, type KeySearch } from '../keys/listing.ts'
-import { networkOf } from '../util/network.ts'
 import { booleanOf } from '../xmpp/data-form.ts'
 import { el } from '../xmpp/element.ts'
 import { type Domain, prepareDomain } from '../xmpp/jid.ts'
@@ -40,7 +39,7 @@ export default defineFeature({
     if (web === undefined) return {}
 
     const find = async (protocol: 'wkd' | 'hkp', ip: string, search: KeySearch | undefined) => {
-      const key = search === undefined ? undefined : await keyListing.find(networkOf(ip), search)
+      const key = search === undefined ? undefined : await keyListing.find(ip, search)
       metrics.lookups.inc({ protocol, outcome: key === undefined ? 'none' : 'given' })
       return key
     }

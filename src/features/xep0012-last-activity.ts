@@ -23,8 +23,8 @@ export default defineFeature({
   disco: { server: [NS_LAST], account: [NS_LAST] },
   tables: ['last_seen'],
   metrics: {},
-  uses: ['views', 'registry', 'lastSeen'],
-  setup: ({ ports: { views, registry, lastSeen } }) => {
+  uses: ['views', 'registry', 'lastSeen', 'lookups'],
+  setup: ({ ports: { views, registry, lastSeen, lookups } }) => {
     const startedAt = performance.now()
 
     /** Seconds; never an error for an account that is there: Kontalk's app takes one for its end, and unsubscribes. */
@@ -51,6 +51,10 @@ export default defineFeature({
           name: 'query',
           ns: NS_LAST,
           refusal: REFUSAL,
+          // Strangers learn nothing here; that they try costs them what it costs elsewhere.
+          admit: async ({ from, view }) => {
+            if (!maySee(from, view)) await lookups.spend(lookups.askerOf(from), view.jid)
+          },
           answer: ({ account, from }) => ofAccount(account, from),
         },
       ],

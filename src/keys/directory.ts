@@ -96,9 +96,12 @@ export class Keys {
    * The key in a bridge certificate, for a registration: it is the certificate's own, sound, and names one account of the domain.
    * @throws KeyError
    */
-  async candidate(certificate: Uint8Array, domain: Domain): Promise<CandidateKey> {
+  candidate(certificate: Uint8Array, domain: Domain): Promise<CandidateKey> {
+    return this.#candidate(certificate, domain, this.#judge)
+  }
+  async #candidate(certificate: Uint8Array, domain: Domain, judge: Judge): Promise<CandidateKey> {
     const bridge = readBridgeCertificate(certificate)
-    const ring = await PublicRing.read(bridge.ring, this.#judge)
+    const ring = await PublicRing.read(bridge.ring, judge)
     // Possession was proven of the certificate's key: it counts for the OpenPGP key only if they are the same.
     if (ring.primary.spki?.equals(bridge.spki) !== true) throw new KeyError('mismatch')
     const now = this.#now()
@@ -173,11 +176,13 @@ export class Keys {
     certificate: Uint8Array,
     domain: Domain,
   ): Promise<{ readonly jid: BareJid; readonly account: number; readonly fingerprint: string }> {
-    const { jid, fingerprint, ring } = await this.candidate(certificate, domain)
+    // What is stored is verified again, but not the signatures that were just verified in the shown ring.
+    const judge = { ...this.#judge, verdicts: new Map<string, Promise<boolean>>() }
+    const { jid, fingerprint, ring } = await this.#candidate(certificate, domain, judge)
     const account = await this.#accounts.find(jid)
     if (account === undefined) throw new KeyError('no-account')
     if (account.fingerprint !== fingerprint) throw new KeyError('other-key')
-    await this.#merge(account, jid, ring)
+    await this.#merge(account, jid, ring, judge)
     if (account.disabledAt !== undefined) throw new KeyError('account-disabled')
     return { jid, account: account.id, fingerprint }
   }
@@ -223,12 +228,12 @@ export class Keys {
     return { until, key: { fingerprint, ring: ring.bytes, userId, algorithm, bits, createdAt, expiresAt, isRevoked } }
   }
 
-  async #merge(account: Account, jid: BareJid, shown: PublicRing): Promise<void> {
+  async #merge(account: Account, jid: BareJid, shown: PublicRing, judge: Judge): Promise<void> {
     const now = this.#now()
     const stored = await this.#store.find(account.id)
     const known = stored?.fingerprint === shown.fingerprint ? stored : undefined
     const isNew = known === undefined || !shown.bytes.equals(known.ring)
-    let ring = known && isNew ? (await PublicRing.read(known.ring, this.#judge)).merged(shown) : shown
+    let ring = known && isNew ? (await PublicRing.read(known.ring, judge)).merged(shown) : shown
     // A revocation may be on the stored ring alone; the name must still be the one of the shown ring.
     ring.checkTime(now)
     if (ring.accountName(domainOf(jid), now) !== jid) throw new KeyError('no-account-name')

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { LRUCache } from 'lru-cache'
+import type { Lookups } from '../account/lookups.ts'
 import type { Account } from '../account/store.ts'
 import { zBase32 } from '../util/z-base-32.ts'
 import { type BareJid, type Domain, domainOf, localOf, parseJid } from '../xmpp/jid.ts'
@@ -13,30 +13,20 @@ export type KeySearch =
   /** Fingerprint or key ID, 40 or 16 upper-case hex digits. */
   | { readonly keyId: string }
 
-const DAY_MS = 86_400_000
-/** Questions remembered, of all networks together; over it those that have not asked for longest begin anew. */
-const MAX_REMEMBERED = 500_000
-
-/** Keys that their owners let anybody fetch, and how many things one network may ask for in a day. */
+/** Keys that their owners let anybody fetch, within the budget of each address of the net. */
 export class KeyListing {
   readonly #store: KeyListingStore
   readonly #keys: Keys
-  readonly #perDay: number
-  readonly #now: () => number
-  readonly #asked: LRUCache<string, { readonly until: number; readonly targets: Set<string> }>
+  readonly #lookups: Pick<Lookups, 'spend'>
 
   constructor(parts: {
     readonly store: KeyListingStore
     readonly keys: Keys
-    /** Different keys that one network may ask for, there or not. */
-    readonly perDay: number
-    readonly now?: () => number
+    readonly lookups: Pick<Lookups, 'spend'>
   }) {
     this.#store = parts.store
     this.#keys = parts.keys
-    this.#perDay = parts.perDay
-    this.#now = parts.now ?? Date.now
-    this.#asked = new LRUCache({ maxSize: MAX_REMEMBERED })
+    this.#lookups = parts.lookups
   }
 
   isListed({ id }: Account): Promise<boolean> {
@@ -49,11 +39,11 @@ export class KeyListing {
 
   /**
    * The key, as others get it; undefined for no account, one that is not listed, one without a key that is certified and valid, and
-   * over the network's budget. What was asked for once costs nothing for the rest of a day. @throws StoreError
+   * over the budget of the address. @throws StoreError
    */
-  async find(network: string, search: KeySearch): Promise<ShownKey | undefined> {
+  async find(address: string, search: KeySearch): Promise<ShownKey | undefined> {
     const target = 'hash' in search ? `${search.hash}@${search.domain}` : search.keyId
-    if (!this.#spend(network, target)) return undefined
+    if (!(await this.#lookups.spend({ address }, target))) return undefined
     const account = await this.#account(search)
     return account === undefined ? undefined : await this.#keys.shown(account)
   }
@@ -62,17 +52,6 @@ export class KeyListing {
     const found = await this.#store.byKeyId(search.keyId.slice(-16))
     // The name of such an account is as good as its number: whoever knows but the key does not get it.
     return found.find(({ fingerprint, isNumber }) => !isNumber && fingerprint?.endsWith(search.keyId) === true)
-  }
-  #spend(network: string, target: string): boolean {
-    const now = this.#now()
-    const known = this.#asked.get(network)
-    const asked = known !== undefined && known.until > now ? known : { until: now + DAY_MS, targets: new Set<string>() }
-    if (asked.targets.has(target)) return true
-    if (asked.targets.size >= this.#perDay) return false
-    asked.targets.add(target)
-    // Another object: the cache weighs one that it has no second time.
-    this.#asked.set(network, { ...asked }, { size: asked.targets.size })
-    return true
   }
 }
 

@@ -27,6 +27,9 @@ export const POLICIES = {
 export type PolicyName = keyof typeof POLICIES
 
 const MIN_BITS = 2048
+/** What verifying costs grows with the square of the one and with the other; phones make 65,537 and at most 4,096 bits. */
+const MAX_BITS = 8192
+const MAX_EXPONENT_BYTES = 8
 const CURVES: ReadonlySet<string> = new Set(['nistP256', 'nistP384', 'nistP521', 'ed25519Legacy', 'curve25519Legacy'])
 const CURVELESS: ReadonlySet<string> = new Set(['ed25519', 'x25519', 'ed448', 'x448'])
 const STRONG_HASHES: ReadonlySet<number> = new Set([
@@ -55,13 +58,14 @@ export class PublicKeyMaterial {
     this.createdAt = packet.created.getTime()
   }
 
-  /** @throws KeyError malformed, weak */
+  /** @throws KeyError malformed, too-large, weak */
   static async read(body: Uint8Array, kind: 'primary' | 'subkey', policy: KeyPolicy): Promise<PublicKeyMaterial> {
     if (body[0] !== 4) throw new KeyError('malformed', 'not a v4 key')
     const packet = kind === 'primary' ? new PublicKeyPacket() : new PublicSubkeyPacket()
     await packet.read(body).catch((cause: unknown) => {
       throw new KeyError('malformed', 'unreadable key packet', cause)
     })
+    if (isHuge(packet)) throw new KeyError('too-large', 'key')
     if (!isStrong(packet, policy)) throw new KeyError('weak', 'algorithm')
     return new PublicKeyMaterial(body, packet)
   }
@@ -78,6 +82,11 @@ export class PublicKeyMaterial {
   get spki(): Buffer | undefined {
     return spkiOf(this.packet)
   }
+}
+
+function isHuge(packet: PublicKeyPacket | PublicSubkeyPacket): boolean {
+  const { e } = packet.publicParams as { readonly e?: Uint8Array }
+  return (packet.getAlgorithmInfo().bits ?? 0) > MAX_BITS || (e?.length ?? 0) > MAX_EXPONENT_BYTES
 }
 
 function isStrong(packet: PublicKeyPacket | PublicSubkeyPacket, policy: KeyPolicy): boolean {

@@ -35,6 +35,8 @@ export interface ShownRing {
 export interface Judge {
   readonly servers: readonly PublicKeyMaterial[]
   readonly policy: KeyPolicy
+  /** What was found of signatures before, by all that they are over: two rings of one key share nearly all of them. */
+  readonly verdicts?: Map<string, Promise<boolean>>
 }
 
 const keyed = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1')
@@ -80,7 +82,7 @@ export class PublicRing {
       if (left < 0) throw new KeyError('too-large', 'too many signatures')
       return signatures as KeySignature[]
     }
-    const direct = await genuine(signaturesOf(groups.primary), { key: primary }, [primary], judge.policy, [
+    const direct = await genuine(signaturesOf(groups.primary), { key: primary }, [primary], judge, [
       SIGNATURE.directKey,
       SIGNATURE.keyRevocation,
     ])
@@ -91,7 +93,7 @@ export class PublicRing {
     const subkeys: Subkey[] = []
     for (const group of groups.subkeys) {
       const subkey = await PublicKeyMaterial.read(group.head.body, 'subkey', judge.policy)
-      subkeys.push(await readSubkey(primary, subkey, signaturesOf(group), judge.policy))
+      subkeys.push(await readSubkey(primary, subkey, signaturesOf(group), judge))
     }
     return new PublicRing(primary, direct, userIds, subkeys)
   }
@@ -278,17 +280,41 @@ async function genuine(
   signatures: readonly KeySignature[],
   over: Signed,
   by: readonly PublicKeyMaterial[],
-  policy: KeyPolicy,
+  judge: Judge,
   types: readonly number[],
 ): Promise<readonly KeySignature[]> {
   const kept: KeySignature[] = []
   for (const signature of signatures) {
     if (!types.includes(signature.type)) continue
     for (const key of by) {
-      if (key.keyId === signature.issuer && (await signature.isBy(key, over, policy))) kept.push(signature)
+      if (key.keyId === signature.issuer && (await isBy(signature, key, over, judge))) kept.push(signature)
     }
   }
   return union(kept)
+}
+
+function isBy(signature: KeySignature, key: PublicKeyMaterial, over: Signed, judge: Judge): Promise<boolean> {
+  return once(judge, ['by', signature.body, key.body, ...partsOf(over)], () => signature.isBy(key, over, judge.policy))
+}
+function isAgreedBy(signature: KeySignature, subkey: PublicKeyMaterial, over: Signed, judge: Judge): Promise<boolean> {
+  const about = ['agreed', signature.body, subkey.body, ...partsOf(over)]
+  return once(judge, about, () => signature.isAgreedBy(subkey, over, judge.policy))
+}
+function partsOf(over: Signed): readonly (string | Uint8Array)[] {
+  if ('userId' in over) return ['user ID', over.key.body, over.userId]
+  return 'subkey' in over ? ['subkey', over.key.body, over.subkey.body] : ['key', over.key.body]
+}
+function once(
+  { verdicts }: Judge,
+  about: readonly (string | Uint8Array)[],
+  verify: () => Promise<boolean>,
+): Promise<boolean> {
+  if (verdicts === undefined) return verify()
+  // With their lengths, so that no two lists of parts are written the same.
+  const name = about.map((part) => `${part.length}:${typeof part === 'string' ? part : keyed(part)}`).join('')
+  const verdict = verdicts.get(name) ?? verify()
+  verdicts.set(name, verdict)
+  return verdict
 }
 
 async function readUserId(
@@ -298,7 +324,7 @@ async function readUserId(
   judge: Judge,
 ): Promise<UserId> {
   const types = [0x10, 0x11, 0x12, 0x13, SIGNATURE.certificationRevocation]
-  const kept = await genuine(signatures, { key: primary, userId }, [primary, ...judge.servers], judge.policy, types)
+  const kept = await genuine(signatures, { key: primary, userId }, [primary, ...judge.servers], judge, types)
   const isOwn = kept.some((signature) => signature.issuer === primary.keyId && isCertification(signature))
   if (!isOwn) throw new KeyError('bad-signature', 'user ID without self-certification')
   return { userId, signatures: kept }
@@ -308,14 +334,14 @@ async function readSubkey(
   primary: PublicKeyMaterial,
   subkey: PublicKeyMaterial,
   signatures: readonly KeySignature[],
-  policy: KeyPolicy,
+  judge: Judge,
 ): Promise<Subkey> {
   const over = { key: primary, subkey }
   const types = [SIGNATURE.binding, SIGNATURE.subkeyRevocation]
   const kept: KeySignature[] = []
-  for (const signature of await genuine(signatures, over, [primary], policy, types)) {
+  for (const signature of await genuine(signatures, over, [primary], judge, types)) {
     const isAgreed = signature.type !== SIGNATURE.binding || !signature.needsBackSignature
-    if (isAgreed || (await signature.isAgreedBy(subkey, over, policy))) kept.push(signature)
+    if (isAgreed || (await isAgreedBy(signature, subkey, over, judge))) kept.push(signature)
   }
   if (!kept.some((signature) => signature.type === SIGNATURE.binding)) {
     throw new KeyError('bad-signature', 'subkey without binding')

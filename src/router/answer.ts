@@ -127,8 +127,8 @@ export class Answers {
     }
     const handler = find('account')
     if (handler?.target !== 'account') throw new StanzaError('service-unavailable')
-    return this.#deps.loadView(bare).then((view) => {
-      handler.admit?.({ from: iq.from, view })
+    return this.#deps.loadView(bare).then(async (view) => {
+      await handler.admit?.({ from: iq.from, view })
       const isThere = view.account !== undefined && view.account.disabledAt === undefined
       if (!isThere || isBlocked(view, iq.from)) throw new StanzaError(handler.refusal ?? 'service-unavailable')
       return handler.answer({ ...call, from: iq.from, account: bare })

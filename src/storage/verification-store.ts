@@ -4,6 +4,7 @@ import type {
   NewAccount,
   NewRequest,
   Refusal,
+  Source,
   Spending,
   Taking,
   VerificationStore,
@@ -21,12 +22,28 @@ const SPEND = `
     ends_at = case when b.ends_at <= $5 then excluded.ends_at else b.ends_at end
   where b.ends_at <= $5 or b.spent < $6
   returning spent`
+/** Those of the budgets that have nothing left, in order. */
+const FULL: Readonly<Record<Sql['dialect'], string>> = {
+  postgres: `
+    select e.n - 1 as place, b.ends_at from json_array_elements($1::json) with ordinality as e(value, n)
+    cross join lateral (
+      select * from budget where kind = e.value ->> 0 and key = decode(e.value ->> 1, 'hex')
+        and window_ms = (e.value ->> 2)::bigint
+      offset 0 -- each by its key, whatever the planner thinks of the whole table
+    ) b
+    where b.ends_at > $2 and b.spent >= (e.value ->> 3)::int order by 1`,
+  sqlite: `
+    select e.key as place, b.ends_at from json_each($1) as e
+    join budget b on b.kind = e.value ->> 0 and b.key = unhex(e.value ->> 1) and b.window_ms = e.value ->> 2
+    where b.ends_at > $2 and b.spent >= e.value ->> 3 order by 1`,
+}
 const BUDGET_END = 'select ends_at from budget where kind = $1 and key = $2 and window_ms = $3'
 const REQUEST = `
-  insert into verification (subject, state, code_hash, tries, expires_at, forced) values ($1, 'requested', $2, 0, $3, $4)
+  insert into verification (subject, state, code_hash, tries, expires_at, forced, sources)
+  values ($1, 'requested', $2, 0, $3, $4, $5)
   on conflict (subject) do update set
     state = excluded.state, code_hash = excluded.code_hash, tries = excluded.tries, expires_at = excluded.expires_at,
-    forced = excluded.forced, claimant = null, provider = null, ticket = null`
+    forced = excluded.forced, sources = excluded.sources, claimant = null, provider = null, ticket = null`
 const FORMER = `
   select provider, ticket from verification where subject = $1 and expires_at > $2 and state in ('requested', 'sent')`
 const LEARN = `
@@ -40,7 +57,7 @@ const SETTLE = `
 const TRY = `
   update verification set tries = tries + 1
   where subject = $1 and expires_at > $2 and tries < $3 and state in ('requested', 'sent', 'confirmed')
-  returning state, code_hash, expires_at, provider, ticket, claimant`
+  returning state, code_hash, expires_at, provider, ticket, claimant, sources`
 const STATE = 'select state, tries, expires_at from verification where subject = $1'
 const END = `update verification set state = $2 where subject = $1 and state in ('requested', 'sent')`
 const LOCK = `
@@ -49,7 +66,7 @@ const LOCK = `
 const CONFIRM = `
   update verification set state = 'confirmed'
   where subject = $1 and code_hash = $2 and expires_at > $3 and state in ('requested', 'sent')
-  returning state`
+  returning sources`
 const OPEN = `
   select tries, expires_at, forced, claimant from verification
   where subject = $1 and code_hash = $2 and expires_at > $3 and state in ('requested', 'sent')`
@@ -66,6 +83,18 @@ const CLAIM = `
   insert into takeover (account_id, state, asked_at, ripe_at, expires_at) values ($1, $2, $3, $4, $5)
   on conflict (account_id) do update set
     state = excluded.state, asked_at = excluded.asked_at, ripe_at = excluded.ripe_at, expires_at = excluded.expires_at`
+/** What was longer ago counts half, with each period again. */
+const SENT = `
+  insert into reputation as r (kind, key, sent, confirmed, ends_at) values ($1, $2, 1, 0, $3)
+  on conflict (kind, key) do update set
+    sent = case when r.ends_at <= $4 then r.sent / 2 else r.sent end + 1,
+    confirmed = case when r.ends_at <= $4 then r.confirmed / 2 else r.confirmed end,
+    ends_at = case when r.ends_at <= $4 then excluded.ends_at else r.ends_at end`
+const CONFIRMED = 'update reputation set confirmed = confirmed + 1 where kind = $1 and key = $2 and confirmed < sent'
+/** The share of codes that people ask for, do not get, or ask for twice is far below three of four. */
+const PROVED = 'select kind from reputation where kind = $1 and key = $2 and sent <= 4 * confirmed'
+const REPUTATION_PERIOD_MS = 7 * 86_400_000
+const REPUTATION_PERIODS = 12
 
 /** Ends a transaction whose spending or creating is to be undone. */
 class Undo<T> extends Error {
@@ -90,12 +119,13 @@ export class SqlVerificationStore implements VerificationStore {
     spendings: readonly Spending[],
     now: number,
   ) {
-    const { subject, codeHash, expiresAt, isForced } = request
+    const { subject, codeHash, expiresAt, isForced, sources = [] } = request
     return this.#spending(spendings, now, async (sql) => {
       const known = await accountsIn(sql, now).find(account)
       if (known !== undefined && !isForced) return { outcome: 'taken' } as const
       const [former] = await sql.query<HeldRow>(FORMER, [subject, now])
-      await sql.query(REQUEST, [subject, codeHash, expiresAt, Number(isForced)])
+      await sql.query(REQUEST, [subject, codeHash, expiresAt, Number(isForced), JSON.stringify(sources)])
+      for (const { kind, key } of sources) await sql.query(SENT, [kind, key, now + REPUTATION_PERIOD_MS, now])
       return { outcome: 'requested', former: former && heldOf(former) } as const
     })
   }
@@ -115,8 +145,9 @@ export class SqlVerificationStore implements VerificationStore {
       const [row] = await sql.query<OpenRow>(TRY, [subject, now, maxTries])
       if (row === undefined) return { outcome: await closedState(sql, subject, maxTries, now) } as const
       const outcome = row.state === 'confirmed' ? 'confirmed' : 'open'
+      const { code_hash: codeHash, expires_at: expiresAt } = row
       const claimant = row.claimant ?? undefined
-      return { outcome, codeHash: row.code_hash, expiresAt: row.expires_at, held: heldOf(row), claimant } as const
+      return { outcome, codeHash, expiresAt, held: heldOf(row), claimant, sources: sourcesOf(row) } as const
     })
   }
 
@@ -137,8 +168,9 @@ export class SqlVerificationStore implements VerificationStore {
     return this.#undoable(async (sql) => {
       const weighed = await weigh(sql, request, account, taking, now)
       if (weighed.outcome !== 'free' && weighed.outcome !== 'ripe' && weighed.outcome !== 'own') return weighed
-      const confirmed = await sql.query(CONFIRM, [request.subject, request.codeHash, now])
-      if (confirmed.length === 0) return { outcome: 'gone' } as const
+      const [confirmed] = await sql.query<SourcesRow>(CONFIRM, [request.subject, request.codeHash, now])
+      if (confirmed === undefined) return { outcome: 'gone' } as const
+      for (const { kind, key } of sourcesOf(confirmed)) await sql.query(CONFIRMED, [kind, key])
       if (weighed.outcome === 'own') return weighed
       const accounts = accountsIn(sql, now)
       if (weighed.outcome === 'ripe') await accounts.remove(weighed.former.id)
@@ -156,22 +188,51 @@ export class SqlVerificationStore implements VerificationStore {
   async purge(now: number): Promise<number> {
     const requests = await this.#db.query('delete from verification where expires_at <= $1 returning subject', [now])
     const budgets = await this.#db.query('delete from budget where ends_at <= $1 returning kind', [now])
-    return requests.length + budgets.length
+    const unheardOf = now - REPUTATION_PERIODS * REPUTATION_PERIOD_MS
+    const sources = await this.#db.query('delete from reputation where ends_at <= $1 returning kind', [unheardOf])
+    return requests.length + budgets.length + sources.length
   }
 
   /** Spends all budgets or none, then does the work, in one transaction. */
-  #spending<T>(
+  async #spending<T>(
     spendings: readonly Spending[],
     now: number,
     work: (sql: Transaction) => Promise<T>,
   ): Promise<T | Refusal> {
+    return (await this.#refusal(spendings, now)) ?? this.#spend(spendings, now, work)
+  }
+
+  /** What can be seen without a lock: a flood, nearly all of which is refused, costs a query or a few, and holds nobody up. */
+  async #refusal(spendings: readonly Spending[], now: number): Promise<Refusal | undefined> {
+    if (spendings.length === 0) return undefined
+    const asked = spendings.map(({ kind, key, windowMs, limit }) => [
+      kind,
+      Buffer.from(key).toString('hex'),
+      windowMs,
+      limit,
+    ])
+    const full = await this.#db.query<{ readonly place: number; readonly ends_at: number }>(FULL[this.#db.dialect], [
+      JSON.stringify(asked),
+      now,
+    ])
+    const known = new Map<string, boolean>()
+    for (const { place, ends_at: until } of full) {
+      const { kind = '', unless = [] } = spendings[place] ?? {}
+      if (!(await hasProved(this.#db, unless, known))) return { outcome: 'refused', kind, until }
+    }
+    return undefined
+  }
+
+  #spend<T>(spendings: readonly Spending[], now: number, work: (sql: Transaction) => Promise<T>): Promise<T | Refusal> {
     return this.#undoable<T | Refusal>(async (sql) => {
-      for (const { kind, key, windowMs, limit } of spendings) {
+      const known = new Map<string, boolean>()
+      for (const { kind, key, windowMs, limit, unless = [] } of spendings) {
+        if (await hasProved(sql, unless, known)) continue
         const ends = now + windowMs
         const spent = limit > 0 ? await sql.query(SPEND, [kind, key, windowMs, ends, now, limit]) : []
         if (spent.length > 0) continue
         const [row] = await sql.query<{ readonly ends_at: number }>(BUDGET_END, [kind, key, windowMs])
-        throw new Undo<Refusal>({ outcome: 'refused', until: row?.ends_at ?? ends })
+        throw new Undo<Refusal>({ outcome: 'refused', kind, until: row?.ends_at ?? ends })
       }
       return work(sql)
     })
@@ -185,6 +246,17 @@ export class SqlVerificationStore implements VerificationStore {
       throw error
     }
   }
+}
+
+/** Whether one of the sources has; `known`: what was asked before in this transaction. */
+async function hasProved(sql: Sql, sources: readonly Source[], known: Map<string, boolean>): Promise<boolean> {
+  for (const { kind, key } of sources) {
+    const name = `${kind} ${key}`
+    const proved = known.get(name) ?? (await sql.query(PROVED, [kind, key])).length > 0
+    known.set(name, proved)
+    if (proved) return true
+  }
+  return false
 }
 
 /** The accounts' own store, at work inside a transaction of ours. */
@@ -256,12 +328,19 @@ interface HeldRow {
   readonly provider: string | null
   readonly ticket: string | null
 }
-interface OpenRow extends HeldRow {
+interface SourcesRow {
+  /** Null of requests made before sources were counted. */
+  readonly sources: string | null
+}
+interface OpenRow extends HeldRow, SourcesRow {
   readonly state: string
   readonly code_hash: Uint8Array
   readonly expires_at: number
   readonly claimant: Uint8Array | null
 }
+
+const sourcesOf = ({ sources }: SourcesRow): readonly Source[] =>
+  sources === null ? [] : (JSON.parse(sources) as readonly Source[])
 
 function heldOf({ provider, ticket }: HeldRow): HeldCode | undefined {
   return provider === null || ticket === null ? undefined : { provider, ticket }

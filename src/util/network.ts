@@ -2,12 +2,20 @@ import { isIPv4, isIPv6 } from 'node:net'
 
 /** What stands for one subscriber of the net: an IPv4 address, or the /64 of an IPv6 one, however written. */
 export function networkOf(ip: string): string {
-  if (isIPv4(ip) || !isIPv6(ip)) return ip
+  return widerNetworkOf(ip, { octets: 4, groups: 4 })
+}
+/** A network with more in it: the first `octets` of an IPv4 address, or `groups` (of 16 bits) of an IPv6 one. */
+export function widerNetworkOf(ip: string, size: { readonly octets: number; readonly groups: number }): string {
+  if (isIPv4(ip)) return ip.split('.').slice(0, size.octets).join('.')
+  if (!isIPv6(ip)) return ip
   const groups = groupsOf(ip)
   const mapped = groups.slice(0, 5).every((g) => g === 0) && groups[5] === 0xffff
-  if (mapped) return [groups[6], groups[7]].flatMap((g = 0) => [g >> 8, g & 0xff]).join('.')
+  if (mapped) {
+    const octets = [groups[6], groups[7]].flatMap((g = 0) => [g >> 8, g & 0xff])
+    return octets.slice(0, size.octets).join('.')
+  }
   return groups
-    .slice(0, 4)
+    .slice(0, size.groups)
     .map((g) => g.toString(16))
     .join(':')
 }

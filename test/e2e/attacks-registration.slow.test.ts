@@ -76,6 +76,17 @@ story(
 )
 
 story(
+  'row 32: registration.network: addresses of one network are one in the end',
+  async (tell) => {
+    for (let i = 0; i < 3; i++) assert.match(await asks(tell, number(i), `127.0.3.${i + 1}`), /type='result'/)
+    for (let i = 3; i < 6; i++) assert.match(await asks(tell, number(i), `127.0.3.${i + 1}`), TOO_MANY)
+    assert.match(await asks(tell, number(3), '127.0.4.1'), /type='result'/)
+    assert.equal(tell.codes.length, 4)
+  },
+  withBudgets({ network: budget(3) }),
+)
+
+story(
   'row 32: registration.prefix: a flood over neighbouring numbers from many addresses ends',
   async (tell) => {
     const sent: string[] = []
@@ -98,7 +109,8 @@ story(
     assert.match(await asks(tell, '+33612345678'), TOO_MANY)
     assert.equal(tell.codes.length, 3)
   },
-  withBudgets({ country: budget(2), total: budget(3) }),
+  // Half of them is for numbers of which nothing good is known.
+  withBudgets({ country: budget(4), total: budget(6) }),
 )
 
 story(

@@ -21,8 +21,8 @@ const KONTALK = {
   limits: { registration: WIDE_BUDGETS },
 }
 const CONFIG = { config: KONTALK }
-const strangers = (local: number) => ({
-  config: { ...KONTALK, limits: { ...KONTALK.limits, strangers: { local } } },
+const budgetOf = (new_per_day: number) => ({
+  config: { ...KONTALK, limits: { ...KONTALK.limits, lookup: { new_per_day } } },
 })
 
 interface Phone {
@@ -149,12 +149,11 @@ story(
 )
 
 story(
-  'f.2 over the budget of strangers everybody is nobody; contacts and those asked before are not strangers',
+  'f.2 over the budget everybody is nobody; contacts and those asked before are not strangers',
   async (tell) => {
     const romeo = await phone(tell, 'romeo')
     const juliet = await phone(tell, 'juliet')
-    // One server: each counts for itself.
-    const nurse = await tell.client('nurse', 'kitchen', { hearsPresence: true, server: 0 })
+    const nurse = await tell.client('nurse', 'kitchen', { hearsPresence: true })
     await nurse.isAvailable()
     const nobody = await refusal(nurse, tell.stranger('nobody'))
     assert.deepEqual(ringOf(await nurse.asks('get', PUBKEY, romeo.jid)), romeo.ring)
@@ -174,7 +173,33 @@ story(
     // Its own key, and the server's, are nobody's secret.
     for (const to of [device.bare, tell.domain, undefined]) ringOf(await device.asks('get', PUBKEY, to))
   },
-  strangers(2),
+  budgetOf(2),
+)
+
+story(
+  'row 32: keys, contact discovery and last activity spend one budget, on whichever node',
+  async (tell) => {
+    const romeo = await phone(tell, 'romeo')
+    const juliet = await phone(tell, 'juliet')
+    const nurse = [await tell.client('nurse', 'kitchen'), await tell.client('nurse', 'garden')] as const
+    const match = async (by: XmppClient, ...jids: readonly string[]): Promise<string> => {
+      const items = jids.map((jid) => `<item jid='${jid}'/>`).join('')
+      const query = `<query xmlns='http://kontalk.org/extensions/roster'>${items}</query>`
+      return write(await by.asks('get', query, `probe@${tell.domain}`))
+    }
+    const last = `<query xmlns='jabber:iq:last'/>`
+    ringOf(await nurse[0].asks('get', PUBKEY, romeo.jid))
+    assert.match(await match(nurse[1], tell.stranger('a')), /<query [^>]*\/>/)
+    assert.match(write(await nurse[0].asks('get', last, tell.stranger('b'))), /<forbidden /)
+    // Nothing is left for anything, but what was asked before, whatever it was asked for.
+    const spent = await match(nurse[0], juliet.jid, romeo.jid)
+    assert.ok(spent.includes(`jid='${romeo.jid}'`) && !spent.includes(juliet.jid), spent)
+    assert.match(await refusal(nurse[1], juliet.jid), NOT_FOUND)
+    ringOf(await nurse[1].asks('get', PUBKEY, romeo.jid))
+    assert.match(write(await nurse[1].asks('get', last, juliet.jid)), /<forbidden /)
+    ringOf(await (await tell.client('friar', 'cell')).asks('get', PUBKEY, juliet.jid))
+  },
+  budgetOf(3),
 )
 
 /** Hears presence until one of that sender, type and with a status or not; that must be the one expected. */

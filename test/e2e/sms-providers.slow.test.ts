@@ -123,8 +123,8 @@ story(
     assert.match(await says(tell, { phone, challenge: 'pin' }), /type='result'/)
     assert.match(await says(tell, { phone, code, password: PASSWORD }), /type='result'/)
     const page = await metrics(tell)
-    assert.match(page, /fernruf_sms_sent_total\{provider="vonage-verify",outcome="unpaid"\} 1/)
-    assert.match(page, /fernruf_sms_sent_total\{provider="vonage-sms",outcome="sent"\} 1/)
+    assert.match(page, /fernruf_sms_sent_total\{provider="vonage-verify",outcome="unpaid",country="DE"\} 1/)
+    assert.match(page, /fernruf_sms_sent_total\{provider="vonage-sms",outcome="sent",country="DE"\} 1/)
   },
   { servers: 1, config: config({ ...verify, fallbacks: [sms] }) },
 )
@@ -176,7 +176,10 @@ story(
         'timeout',
         'paused',
       ])
-        assert.match(page, new RegExp(`fernruf_sms_sent_total\\{provider="${provider}",outcome="${outcome}"\\} \\d`))
+        assert.match(
+          page,
+          new RegExp(`fernruf_sms_sent_total\\{provider="${provider}",outcome="${outcome}",country="DE"\\} \\d`),
+        )
     }
     assert.match(page, /fernruf_sms_checks_total\{provider="vonage-verify",outcome="unauthorized"\} 1/)
     vonage.instead = undefined

@@ -134,7 +134,7 @@ story(
     await publishes(juliet, true)
     assert.match(await seen(at(tell) + direct(juliet.jid)), /^\[200/, 'she was asked about before')
   },
-  { servers: 1, config: { ...KONTALK, limits: { ...KONTALK.limits, strangers: { web: 3 } } } },
+  { servers: 1, config: { ...KONTALK, limits: { ...KONTALK.limits, lookup: { web_new_per_day: 3 } } } },
 )
 story(
   'over the budget one that is there looks like the rest',
@@ -146,7 +146,7 @@ story(
     assert.equal(await seen(at(tell) + direct(romeo.jid)), unknown)
     assert.equal(await seen(at(tell) + lookup(romeo.jid)), await seen(at(tell) + lookup(nobody)))
   },
-  { servers: 1, config: { ...KONTALK, limits: { ...KONTALK.limits, strangers: { web: 1 } } } },
+  { servers: 1, config: { ...KONTALK, limits: { ...KONTALK.limits, lookup: { web_new_per_day: 1 } } } },
 )
 const metricsOf = async (tell: Story): Promise<string> =>
   await (await fetch(`http://127.0.0.1:${tell.servers[0]?.opsPort}/metrics`)).text()

@@ -2,7 +2,7 @@ import { createPrivateKey, createPublicKey, type KeyObject, sign } from 'node:cr
 import { generateKey, type PrivateKey } from 'openpgp'
 import { der, derBits, derUnsigned, TAG } from '../../src/keys/der.ts'
 
-export type MasterKind = 'rsa' | 'nistP256' | 'nistP384' | 'nistP521' | 'ed25519Legacy'
+export type MasterKind = 'rsa' | 'nistP256' | 'nistP384' | 'nistP521' | 'ed25519Legacy' | 'dsa'
 
 /** An OpenPGP key as a phone makes it, with its master key as TLS needs it. */
 export interface PhoneKey {
@@ -23,7 +23,8 @@ export async function phoneKey(
     lifetime = 0,
     name = 'Romeo',
   }: {
-    kind?: MasterKind
+    /** The library makes no DSA keys. */
+    kind?: Exclude<MasterKind, 'dsa'>
     date?: Date
     /** Seconds; 0: for ever. */
     lifetime?: number
@@ -84,6 +85,12 @@ function nodeKey(key: PrivateKey, kind: MasterKind): KeyObject {
     }
     return createPrivateKey({ key: jwk, format: 'jwk' })
   }
+  if (kind === 'dsa') {
+    const unsigned = (name: string): Buffer => derUnsigned(part(name))
+    const algorithm = sequence(OID.dsa, sequence(unsigned('p'), unsigned('q'), unsigned('g')))
+    const pkcs8 = sequence(derUnsigned(Buffer.of(0)), algorithm, octets(unsigned('x')))
+    return createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' })
+  }
   if (kind === 'ed25519Legacy') {
     const jwk = { kty: 'OKP', crv: 'Ed25519', x: b64(part('Q').subarray(1)), d: b64(part('seed')) }
     return createPrivateKey({ key: jwk, format: 'jwk' })
@@ -114,6 +121,8 @@ const OID = {
   sha1WithRsa: hex('06092a864886f70d010105'),
   ecdsaWithSha256: hex('06082a8648ce3d040302'),
   ed25519: hex('06032b6570'),
+  dsa: hex('06072a8648ce380401'),
+  dsaWithSha256: hex('0609608648016503040302'),
 }
 
 export interface BridgeOptions {
@@ -189,6 +198,8 @@ function algorithmOf(key: KeyObject): { identifier: Buffer; digest: string | nul
   switch (key.asymmetricKeyType) {
     case 'rsa':
       return { identifier: sequence(OID.sha1WithRsa, hex('0500')), digest: 'sha1' }
+    case 'dsa':
+      return { identifier: sequence(OID.dsaWithSha256), digest: 'sha256' }
     case 'ed25519':
       return { identifier: sequence(OID.ed25519), digest: null }
     default:

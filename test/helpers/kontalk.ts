@@ -14,6 +14,7 @@ const many = { hour: 1_000_000, day: 1_000_000 }
 export const WIDE_BUDGETS = {
   number: many,
   address: many,
+  network: many,
   prefix: many,
   country: many,
   total: many,
@@ -55,12 +56,13 @@ export async function registersKey(
   phone: string,
   key: PhoneKey,
   certificate: BridgeOptions = {},
+  tls: ConnectionOptions = {},
 ): Promise<Buffer> {
   const described = await step(settings, `<iq type='get' id='reg' to='localhost'><query xmlns='${NS_REGISTER}'/></iq>`)
   if (!write(described).includes(`var='phone'`)) throw new Error(`no field for a number: ${write(described)}`)
   await step(settings, registrationForm({ FORM_TYPE: NS_REGISTER, phone, challenge: 'pin' }))
   const form = registrationForm({ FORM_TYPE: KONTALK_CODE, code: codeIn(servers.codes) })
-  const answer = await step({ ...settings, ...shown(key, certificate) }, form)
+  const answer = await step({ ...settings, ...shown(key, certificate, tls) }, form)
   const encoded = /var='publickey'[^>]*><value>([^<]+)</.exec(write(answer))?.[1]
   if (encoded === undefined) throw new Error(`no key: ${write(answer)}`)
   return Buffer.from(encoded, 'base64')

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import type { NewRequest, Spending, Taking } from '../../src/account/verification-store.ts'
+import type { Database } from '../../src/storage/sql.ts'
 import { SqlVerificationStore } from '../../src/storage/verification-store.ts'
 import { bytes, createAccount, jid, secrets } from '../helpers/store-samples.ts'
 import { withStores } from '../helpers/test-database.ts'
@@ -104,9 +105,17 @@ withStores('budgets are spent all or none, and a full one tells its end', async 
     (await database.query<{ spent: number }>('select spent from budget where kind = $1', [kind]))[0]?.spent
   assert.deepEqual(await store.spend([roomy, tight], NOW), { outcome: 'spent' })
   for (let i = 1; i < 5; i++)
-    assert.deepEqual(await store.spend([roomy, tight], NOW + i), { outcome: 'refused', until: NOW + HOUR })
+    assert.deepEqual(await store.spend([roomy, tight], NOW + i), {
+      outcome: 'refused',
+      kind: 'tight',
+      until: NOW + HOUR,
+    })
   assert.equal(await spentOf('roomy'), 1)
-  assert.deepEqual(await store.request(request('1'), ALICE, [tight], NOW), { outcome: 'refused', until: NOW + HOUR })
+  assert.deepEqual(await store.request(request('1'), ALICE, [tight], NOW), {
+    outcome: 'refused',
+    kind: 'tight',
+    until: NOW + HOUR,
+  })
   assert.equal((await store.attempt(SUBJECT, [tight], 5, NOW)).outcome, 'refused')
   assert.equal((await store.attempt(SUBJECT, [], 5, NOW)).outcome, 'none')
   assert.deepEqual(await store.spend([roomy, tight], NOW + HOUR), { outcome: 'spent' })
@@ -176,4 +185,51 @@ withStores('a new request is told what the former one had at a provider, while t
   await store.settle(request('2'), 'sent', held)
   const late = { ...request('3'), expiresAt: NOW + 1_200_000 }
   assert.deepEqual(await store.request(late, ALICE, [], NOW + 600_000), { outcome: 'requested', former: undefined })
+})
+
+const PREFIX = { kind: 'prefix', key: 'p' } as const
+const COUNTRY = { kind: 'country', key: 'DE' } as const
+const known = (database: Database) =>
+  database.query<{ kind: string; sent: number; confirmed: number }>(
+    'select kind, sent, confirmed from reputation order by kind',
+  )
+
+withStores('sources are counted with requests and their accounts, and told with the code', async (stores) => {
+  const { database } = stores
+  const store = new SqlVerificationStore(database)
+  await store.request({ ...request('1'), sources: [PREFIX, COUNTRY] }, ALICE, [], NOW)
+  await store.request({ ...request('2'), sources: [COUNTRY] }, ALICE, [], NOW)
+  const open = await store.attempt(SUBJECT, [], 5, NOW)
+  assert.deepEqual(open.outcome === 'open' && open.sources, [COUNTRY])
+  assert.equal((await store.confirm(request('2'), account, TAKING, NOW)).outcome, 'made')
+  const both = [
+    { kind: 'country', sent: 2, confirmed: 1 },
+    { kind: 'prefix', sent: 1, confirmed: 0 },
+  ]
+  assert.deepEqual(await known(database), both)
+  // Neither who is refused nor who has an account is a code sent.
+  await store.request({ ...request('3'), sources: [COUNTRY] }, ALICE, [], NOW)
+  await store.request({ ...request('4'), sources: [COUNTRY] }, jid('bob@example.org'), [budget('none', 0)], NOW)
+  assert.equal((await store.confirm(request('2'), account, TAKING, NOW)).outcome, 'gone')
+  assert.deepEqual(await known(database), both)
+})
+
+withStores('who has proved himself does not spend what is for the others; what was long ago counts less', async (s) => {
+  const store = new SqlVerificationStore(s.database)
+  const one = { ...budget('unproved', 1), unless: [PREFIX, COUNTRY] }
+  const spends = async () => (await store.spend([one], NOW)).outcome
+  await s.database.query(`insert into reputation values ('prefix', 'p', 5, 1, $1), ('country', 'DE', 4, 1, $1)`, [
+    NOW + 7 * 24 * HOUR,
+  ])
+  for (const _ of [1, 2, 3]) assert.equal(await spends(), 'spent')
+  const sends = (name: string, at: number) =>
+    store.request({ ...request(name), subject: bytes(name), sources: [COUNTRY] }, jid(`${name}@example.org`), [], at)
+  await sends('a', NOW)
+  assert.deepEqual([await spends(), await spends()], ['spent', 'refused'], 'five sent, one confirmed')
+  await s.database.query(`update reputation set sent = 20, confirmed = 4 where kind = 'country'`)
+  await sends('b', NOW + 7 * 24 * HOUR)
+  assert.deepEqual((await known(s.database))[0], { kind: 'country', sent: 11, confirmed: 2 })
+  assert.equal(await store.purge(NOW + 13 * 7 * 24 * HOUR - 1), 3)
+  assert.equal(await store.purge(NOW + 13 * 7 * 24 * HOUR), 1)
+  assert.equal((await known(s.database)).length, 1)
 })

@@ -71,8 +71,8 @@ describe('a code that the provider made', () => {
     assert.equal((await redeem(w, ' 246 810')).jid, PHONE_JID)
     assert.deepEqual(w.calls, ['check t1'])
     assert.deepEqual(w.reports, [
-      { provider: 'fake', step: 'send', outcome: 'sent', cause: undefined },
-      { provider: 'fake', step: 'check', outcome: 'right', cause: undefined },
+      { provider: 'fake', step: 'send', country: 'DE', outcome: 'sent', cause: undefined },
+      { provider: 'fake', step: 'check', country: 'DE', outcome: 'right', cause: undefined },
     ])
   })
   test('once right is ours: the provider is asked once, whatever happens then', async (t) => {
@@ -132,7 +132,13 @@ describe('a code that the provider made', () => {
     await refuses(check(w, RIGHT), 'unable')
     w.use.check = () => Promise.reject(new Error(RIGHT))
     await refuses(check(w, RIGHT), 'unable')
-    assert.deepEqual(w.reports.at(-1), { provider: 'fake', step: 'check', outcome: 'unavailable', cause: undefined })
+    assert.deepEqual(w.reports.at(-1), {
+      provider: 'fake',
+      step: 'check',
+      country: 'DE',
+      outcome: 'unavailable',
+      cause: undefined,
+    })
     w.use.check = works
     assert.ok(await redeem(w, RIGHT))
     assert.equal((await rows(w))[0]?.tries, 3)

@@ -39,8 +39,11 @@ describe('what a code costs', () => {
 
   test('an hour and a day of each budget, the shared ones last', () => {
     const kinds = throttle.code(phone('+491701234567'), '192.0.2.1').map((s) => s.kind)
-    assert.deepEqual([...new Set(kinds)], ['number', 'address', 'prefix', 'country', 'total'])
-    assert.equal(kinds.length, 10)
+    assert.deepEqual(
+      [...new Set(kinds)],
+      ['number', 'address', 'network', 'prefix', 'country-unproved', 'country', 'total-unproved', 'total'],
+    )
+    assert.equal(kinds.length, 16)
   })
   test('limits are what the operator says', () => {
     const limits = throttle.code(phone('+491701234567'), '192.0.2.1').map((s) => [s.kind, s.windowMs, s.limit])
@@ -56,6 +59,37 @@ describe('what a code costs', () => {
   test('neighbouring numbers share a prefix', () => {
     assert.deepEqual(named('+491701234567', '::1', 'prefix'), named('+491701999999', '::1', 'prefix'))
     assert.notDeepEqual(named('+491701234567', '::1', 'prefix'), named('+491711234567', '::1', 'prefix'))
+  })
+  test('addresses of one network share a budget: an IPv4 /24, an IPv6 /48', () => {
+    const network = (ip: string) => named('+491701234567', ip, 'network')[0]
+    assert.equal(network('192.0.2.1'), network('192.0.2.255'))
+    assert.notEqual(network('192.0.2.1'), network('192.0.3.1'))
+    assert.equal(network('2001:db8:1:2::1'), network('2001:db8:1:ffff::9'))
+    assert.notEqual(network('2001:db8:1::1'), network('2001:db8:2::1'))
+  })
+  test('half of what all share is kept for those who have proved themselves', () => {
+    const code = new Throttle(Buffer.alloc(32, 1), { total: { hour: 9, day: 20 } }).code(phone('+491701234567'), '::1')
+    const of = (kind: string) =>
+      code.filter((s) => s.kind === kind).map(({ limit, unless }) => [limit, unless?.map((u) => u.kind)])
+    assert.deepEqual(of('total'), [
+      [9, undefined],
+      [20, undefined],
+    ])
+    const who = ['prefix', 'range', 'country']
+    assert.deepEqual(of('total-unproved'), [
+      [5, who],
+      [10, who],
+    ])
+    assert.deepEqual(of('country-unproved')[0]?.[1], ['prefix', 'range'])
+  })
+  test('a code speaks for a prefix, a range of the net and a country', () => {
+    const sources = (number: string, ip: string) => throttle.sources(phone(number), ip).map(({ key }) => key)
+    const [prefix, range, country] = sources('+491701234567', '192.0.2.1')
+    assert.equal(country, 'DE')
+    assert.deepEqual(sources('+491701999999', '192.0.99.1'), [prefix, range, country])
+    assert.notEqual(sources('+491711234567', '192.0.2.1')[0], prefix)
+    assert.notEqual(sources('+491701234567', '192.1.2.1')[1], range)
+    assert.equal(sources('+491701234567', '2001:db8:1::')[1], sources('+491701234567', '2001:db8:2::')[1])
   })
   test('rows tell neither number nor address, and need the key to be guessed', () => {
     const rows = JSON.stringify(throttle.code(phone('+491701234567'), '192.0.2.1'))

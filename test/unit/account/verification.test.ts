@@ -216,7 +216,9 @@ test('what is over is removed', async (t) => {
   w.clock.now += 10 * MINUTE
   assert.equal(await w.verification.purge(), 1)
   w.clock.now += 24 * HOUR
-  assert.equal(await w.verification.purge(), 10)
+  assert.equal(await w.verification.purge(), 16, 'budgets')
+  w.clock.now += 13 * 7 * 24 * HOUR
+  assert.equal(await w.verification.purge(), 3, 'sources')
 })
 
 describe('a provider', () => {
@@ -292,7 +294,9 @@ describe('a provider', () => {
       throw new Error(`cannot reach ${message.to}`)
     }
     await refuses(request(w), 'unable')
-    assert.deepEqual(w.reports, [{ provider: 'fake', step: 'send', outcome: 'unavailable', cause: undefined }])
+    assert.deepEqual(w.reports, [
+      { provider: 'fake', step: 'send', country: 'DE', outcome: 'unavailable', cause: undefined },
+    ])
   })
   test('still at work is given up at the stop', async (t) => {
     const w = await world(t, { limits: { answerMs: 0 } })

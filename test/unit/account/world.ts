@@ -110,7 +110,8 @@ export async function openMemory(): Promise<Stores> {
 
 /** Accounts and registration on an emptied database, with a clock of their own. */
 export async function worldOn(stores: Stores, t: TestContext, options: WorldOptions = {}) {
-  for (const table of ['account', 'verification', 'budget']) await stores.database.query(`delete from ${table}`)
+  for (const table of ['account', 'verification', 'budget', 'reputation'])
+    await stores.database.query(`delete from ${table}`)
   const clock = { now: Date.UTC(2026, 10, 23) }
   const now = () => clock.now
   const changes: [BareJid, AccountChange, FullJid | undefined][] = []

@@ -182,6 +182,30 @@ describe('algorithms', () => {
     return publicKey as Uint8Array
   }
   test('RSA of 1,024 bits', async () => refused(await generate({ type: 'rsa', rsaBits: 1024 }), 'weak'))
+  test('RSA keys that are slow to verify with: a long modulus, a long exponent', async () => {
+    const mpi = (bytes: number): Buffer => {
+      const value = Buffer.alloc(2 + bytes, 0xff)
+      value.writeUInt16BE(bytes * 8)
+      return value
+    }
+    const rsa = (modulus: number, exponent: number): Buffer => {
+      const body = Buffer.concat([
+        packets[0]?.body.subarray(0, 5) ?? Buffer.alloc(0),
+        Buffer.of(1),
+        mpi(modulus),
+        mpi(exponent),
+      ])
+      return block({ tag: PACKET.publicKey, body }, ...packets.slice(1))
+    }
+    for (const [modulus, exponent] of [
+      [1025, 3],
+      [8000, 3],
+      [256, 9],
+      [256, 256],
+    ] as const)
+      await refused(rsa(modulus, exponent), 'too-large')
+    await refused(rsa(1024, 8), 'bad-signature')
+  })
   test('a curve out of the list', () => {
     const [key] = packets
     assert.ok(key)
