@@ -68,6 +68,16 @@ const TESTED: Readonly<Record<string, string>> = {
   'registration.accounts': 'e2e/xep0077-register.test.ts',
   'http.max_header': THERE,
   'http.header_timeout': THERE,
+  'http.request_timeout': 'unit/http/public.slow.test.ts#requestTimeoutMs: 600',
+  'http.idle_timeout': 'unit/http/public.slow.test.ts#\\{ idleTimeoutMs: 200',
+  'http.connections': 'unit/http/public.slow.test.ts#connections: 5',
+  'http.connections_per_address': 'unit/http/public.slow.test.ts#connectionsPerAddress: 3',
+  'http.requests_per_address': 'unit/http/public.slow.test.ts#requestsPerAddress: \\{ count: 3',
+  'upload.max_file': 'stores/uploads.test.ts#maxFile: 100',
+  'upload.slot_lifetime': 'stores/uploads.test.ts#slotMs: 60_000',
+  'upload.bytes_per_day': 'e2e/xep0363-upload-limits.slow.test.ts',
+  'upload.files_per_day': 'stores/upload-store.test.ts#filesPerDay: 4',
+  'upload.total': 'stores/upload-store.test.ts#total: 150',
 }
 test('every limit has a test that sets it', () => {
   const keys = Object.entries(limits.parse({})).flatMap(([section, values]) =>

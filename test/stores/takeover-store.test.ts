@@ -104,6 +104,7 @@ withStores('nothing of an account reaches whoever takes its place: not a row of 
     data_key: ['operator_key, wrapped', `'k', $3`],
     lookup: ['target, at', `'t', 1`],
     upload: ['id, name, type, size, requested_at', `'${'a'.repeat(32)}', 'a.jpg', 'image/jpeg', 1, 1`],
+    push_device: ['device, provider, token, used_at', `'phone', 'gcm', 'token', 1`],
     key_listing: ['domain, hash', `'example.org', 'h'`],
     takeover: ['state, asked_at, ripe_at, expires_at', `'waiting', 1, 1, ${NOW + DAY}`],
   }
@@ -120,7 +121,8 @@ withStores('nothing of an account reaches whoever takes its place: not a row of 
   }
   const count = async (table: string, account: number) =>
     (await database.query<{ n: number }>(`select count(*) as n from ${table} where account_id = $1`, [account]))[0]?.n
-  const tables = await tablesOf(stores)
+  // What was taken over from another server is remembered without its address, so that a second import brings nobody back.
+  const tables = (await tablesOf(stores)).filter((table) => table !== 'import_mark')
   assert.ok(tables.length >= 22, tables.join())
   for (const table of tables) assert.ok(((await count(table, id)) ?? 0) > 0, `${table} holds nothing before`)
 
