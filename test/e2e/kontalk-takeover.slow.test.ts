@@ -82,11 +82,11 @@ async function isLetIn(tell: Story, key: PhoneKey, server = 0): Promise<boolean>
   return name === 'success'
 }
 /** The text of the next message from the registration service; presences and pushes before it are passed over. */
-async function told(client: XmppClient): Promise<string> {
+async function told(client: XmppClient, by = `registration@${client.domain}`): Promise<string> {
   for (;;) {
     const e = await client.receivesAny()
     if (e.name === 'message') {
-      assert.equal(e.attrs.from, `registration@${client.domain}`)
+      assert.equal(e.attrs.from, by)
       return write(e)
     }
   }
@@ -243,6 +243,7 @@ story(
     const left = write(await romeo.asks('set', /<query.*<\/query>/s.exec(leaving)?.[0] ?? ''))
     const token = /<value>(\d{40})</.exec(left)?.[1] ?? ''
     assert.equal(token.length, 40, left)
+    assert.match(await told(romeo, tell.domain), /was left on the server/)
     await juliet.sends(`<message to='${old.jid}' type='chat' id='h1'><body>said before</body></message>`)
     await romeo.receives(`<message from='${juliet.jid}' to='${old.jid}' type='chat' id='h1'>{...}</message>`)
     await romeo.disconnects()
