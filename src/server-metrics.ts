@@ -74,6 +74,12 @@ export const SERVER_METRICS = {
     help: 'Codes that a provider was asked to check, by provider and outcome.',
     labels: ['provider', 'outcome'],
   },
+  smsReports: {
+    type: 'counter',
+    name: 'fernruf_sms_reports_total',
+    help: 'Delivery reports, by provider and what they say of the message, or why they were not believed.',
+    labels: ['provider', 'status'],
+  },
   smsCircuit: {
     type: 'gauge',
     name: 'fernruf_sms_circuit_open',

@@ -29,6 +29,7 @@ import { type Chore, Housekeeping } from './housekeeping.ts'
 import { serveAdmin } from './http/admin-socket.ts'
 import { listenOps } from './http/ops.ts'
 import { listenPublic, type PublicHttp } from './http/public.ts'
+import { smsReportRoutes } from './http/sms-reports.ts'
 import { isArchived } from './inbox/archiving.ts'
 import { Inbox } from './inbox/inbox.ts'
 import { POLICIES } from './inbox/policy.ts'
@@ -256,6 +257,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     },
     refused: (budget) => m.registrationRefused.inc({ budget }),
     confirmed: (country) => m.smsConfirmed.inc({ country }),
+    heard: (provider, status) => m.smsReports.inc({ provider, status }),
     circuit: (provider, state) => {
       m.smsCircuit.set({ provider }, state === 'closed' ? 0 : 1)
       if (state === 'open') smsLog.warn({ provider }, 'sms provider not asked for a while')
@@ -576,7 +578,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
         connectionsPerAddress: limits.http.connections_per_address,
         requestsPerAddress: limits.http.requests_per_address,
       },
-      routes: handlers.flatMap((h) => h.routes ?? []),
+      routes: [...handlers.flatMap((h) => h.routes ?? []), ...smsReportRoutes(verification)],
       secureContext: () => certificates.identity.context,
       turn: () => handshakes.enter(),
       log: logs.part({ part: 'http' }),

@@ -1,7 +1,8 @@
-import type { SmsProvider } from './account/sms-provider.ts'
+import type { DeliveryStatus, ReportFault, SmsProvider } from './account/sms-provider.ts'
 import { Throttle } from './account/throttle.ts'
 import { type SmsReport, Verification } from './account/verification.ts'
 import type { Config } from './config/schema.ts'
+import { reportPath } from './http/sms-reports.ts'
 import { Breaker } from './sms/breaker.ts'
 import { ConsoleSms } from './sms/console.ts'
 import { WebhookSms } from './sms/webhook.ts'
@@ -15,6 +16,8 @@ export interface SmsWatch {
   /** The kind of a budget that was used up. */
   refused(budget: string): void
   confirmed(country: string): void
+  /** What a delivery report said, or why it was none. */
+  heard(provider: string, what: DeliveryStatus | ReportFault | 'replayed'): void
   /** Told once for each provider with a circuit at the start, and at each change. */
   circuit(provider: string, state: CircuitState): void
 }
@@ -37,11 +40,12 @@ export async function verificationOf(
     report: ({ cause: _, ...report }) => watch.report(report),
     refused: (budget) => watch.refused(budget),
     confirmed: (country) => watch.confirmed(country),
+    heard: (provider, what) => watch.heard(provider, what),
   })
 }
 
 async function providersOf(
-  { sms, environment }: Config,
+  { sms, environment, http }: Config,
   printCode: ((line: string) => void) | undefined,
   watch: SmsWatch,
 ): Promise<readonly [SmsProvider, ...SmsProvider[]]> {
@@ -50,9 +54,11 @@ async function providersOf(
   if (sms.provider === 'console')
     return [new ConsoleSms({ environment, ...(printCode === undefined ? {} : { print: printCode }) })]
   const guarded = async (gateway: Gateway): Promise<SmsProvider> => {
-    const provider = await gatewayOf(gateway)
+    const provider = await gatewayOf(gateway, http.public?.url)
     watch.circuit(provider.name, 'closed')
-    return new Breaker(provider, { onChanged: (state) => watch.circuit(provider.name, state) })
+    // Where there is nobody else, whoever does not deliver everything is better than none.
+    const undelivered = sms.fallbacks.length === 0 ? { undelivered: Number.POSITIVE_INFINITY } : {}
+    return new Breaker(provider, { ...undelivered, onChanged: (state) => watch.circuit(provider.name, state) })
   }
   return [await guarded(sms), ...(await Promise.all(sms.fallbacks.map(guarded)))]
 }
@@ -60,15 +66,19 @@ async function providersOf(
 type Gateway = Extract<Config['sms'], { readonly fallbacks: unknown }>['fallbacks'][number]
 
 /** The vendor's SDK takes 17 MiB, so it is loaded only where it is used. */
-async function gatewayOf(sms: Gateway): Promise<SmsProvider> {
-  const common = { timeoutMs: sms.timeout, allowPlainHttp: sms.allow_plain_http }
+async function gatewayOf(sms: Gateway, publicUrl: string | undefined): Promise<SmsProvider> {
+  const signed = sms.signature_secret === undefined ? {} : { signatureSecret: sms.signature_secret.reveal() }
+  const common = { timeoutMs: sms.timeout, allowPlainHttp: sms.allow_plain_http, ...signed }
   if (sms.provider === 'webhook')
     return new WebhookSms({ url: sms.url, secret: sms.secret.reveal(), sender: sms.sender, ...common })
   const account = { apiKey: sms.api_key, apiSecret: sms.api_secret.reveal(), baseUrl: sms.api_url, ...common }
   if (sms.provider === 'vonage-sms') {
     const { VonageSms } = await import('./sms/vonage-sms.ts')
-    return new VonageSms({ from: sms.from, ...account })
+    const callback = publicUrl === undefined ? {} : { callback: publicUrl + reportPath(sms.provider) }
+    return new VonageSms({ from: sms.from, ...callback, ...account })
   }
   const { VonageVerify } = await import('./sms/vonage-verify.ts')
-  return new VonageVerify({ brand: sms.brand, locale: sms.locale, voice: sms.voice, ...account })
+  const { application_id: id, private_key: key } = sms
+  const application = id === undefined || key === undefined ? {} : { application: { id, privateKey: key.reveal() } }
+  return new VonageVerify({ brand: sms.brand, locale: sms.locale, voice: sms.voice, ...application, ...account })
 }

@@ -7,6 +7,8 @@ export interface SmsMessage {
   /** The sentence to be sent, with the code in it. */
   readonly text: string
   readonly expiresInSeconds: number
+  /** By what a provider names this sending in its reports; random. */
+  readonly reference: string
 }
 
 /**
@@ -47,6 +49,47 @@ export interface ProviderCodes {
   next?(ticket: SmsTicket, signal: AbortSignal): Promise<void>
 }
 
+/**
+ * `expired`: nobody took it in time, such as a telephone that is off; `pending`: not over yet; `other`: nothing that we know, or about
+ * more than this message.
+ */
+export type DeliveryStatus = 'delivered' | 'failed' | 'rejected' | 'undeliverable' | 'expired' | 'pending' | 'other'
+
+/** What a provider says afterwards of a message. */
+export interface DeliveryReport {
+  readonly status: DeliveryStatus
+  /** Of the message, if it says so. */
+  readonly reference: string | undefined
+  /** Of the report itself: one that comes again is not another one. */
+  readonly id: string
+  /** Ms since the epoch. */
+  readonly issuedAt: number
+}
+
+/** `signature`: none, or not the provider's; `account`: somebody else's there; `time`: made long ago, or in the future; `body`: not readable. */
+export type ReportFault = 'signature' | 'account' | 'time' | 'body'
+
+/** Something that is no report of the provider. */
+export class ReportError extends Error {
+  override readonly name = 'ReportError'
+  readonly fault: ReportFault
+  constructor(fault: ReportFault) {
+    super(`delivery report ${fault}`)
+    this.fault = fault
+  }
+}
+
+/** How far the clock of who made a report may be from ours, either way. */
+export const REPORT_SKEW_MS = 5 * 60_000
+
+/** The reports of a provider that signs them. */
+export interface DeliveryReports {
+  /** `header`: the value of one, by its name in lower case; `now`: ms since the epoch. @throws ReportError */
+  read(header: (name: string) => string | undefined, body: Buffer, now: number): DeliveryReport
+  /** Told what became of each message that was still waited for. */
+  settled?(isDelivered: boolean): void
+}
+
 /** Somebody who brings codes to telephones. */
 export interface SmsProvider {
   /** A closed set, for logs and metrics; kept with a ticket, so that another process finds the provider. */
@@ -55,6 +98,8 @@ export interface SmsProvider {
   readonly sender: string
   /** Only of a provider that makes the codes itself. */
   readonly codes?: ProviderCodes
+  /** Absent: it makes none, or none that we could trust. */
+  readonly reports?: DeliveryReports
   /**
    * Settles when the provider has taken the message, not when it has arrived. A ticket says that it brings a code of its own in
    * place of the message's. @throws SmsError

@@ -1,5 +1,5 @@
 import type { BareJid } from '../xmpp/jid.ts'
-import type { SmsTicket } from './sms-provider.ts'
+import type { DeliveryReport, SmsTicket } from './sms-provider.ts'
 import type { Account, AccountStore } from './store.ts'
 import type { TakeoverReason, TakeoverRules } from './takeover.ts'
 
@@ -38,6 +38,9 @@ export interface NewRequest {
   /** Counted as sent with the request, and as confirmed with its account. */
   readonly sources?: readonly Source[]
 }
+/** What became of a message in the end. */
+export type Delivery = 'delivered' | 'undelivered'
+
 /** A code that a provider made itself and checks. */
 export interface HeldCode {
   /** The provider's name. */
@@ -76,7 +79,8 @@ export type Weighed =
 export interface VerificationStore {
   /**
    * In one transaction: spends the budgets (all or none), and only then looks whether the account exists; if not, or if the request
-   * is `forced`, it replaces the address's former one. `former`: what that one had at a provider, if it was still open.
+   * is `forced`, it replaces the address's former one. `former`: what that one had at a provider, if it was still open;
+   * `undelivered`: the provider that could not deliver it.
    */
   request(
     request: NewRequest & { readonly isForced: boolean },
@@ -84,7 +88,26 @@ export interface VerificationStore {
     spendings: readonly Spending[],
     now: number,
   ): Promise<
-    Refusal | { readonly outcome: 'requested'; readonly former: HeldCode | undefined } | { readonly outcome: 'taken' }
+    | Refusal
+    | {
+        readonly outcome: 'requested'
+        readonly former: HeldCode | undefined
+        readonly undelivered: string | undefined
+      }
+    | { readonly outcome: 'taken' }
+  >
+  /** Notes under which name the provider is given the message, before it is. False when the request was replaced or is over. */
+  handOver(request: NewRequest, provider: string, reference: string): Promise<boolean>
+  /**
+   * In one transaction: notes the report as seen, and what it says at the request whose message it is about. `replayed`: it was seen
+   * before; `ignored`: it says nothing of a message that somebody waits for, or nothing new.
+   */
+  report(
+    report: DeliveryReport & { readonly provider: string },
+    now: number,
+  ): Promise<
+    | { readonly outcome: 'replayed' | 'ignored' }
+    | { readonly outcome: Delivery; readonly held: HeldCode | undefined; readonly sources: readonly Source[] }
   >
   /**
    * Notes what became of the message, and who holds its code if we do not; false, and nothing is noted, when another request has

@@ -1,7 +1,16 @@
-import { createHmac, randomInt, timingSafeEqual } from 'node:crypto'
+import { createHmac, randomInt, randomUUID, timingSafeEqual } from 'node:crypto'
 import { type BareJid, domainOf } from '../xmpp/jid.ts'
 import type { PhoneNumber } from './phone-number.ts'
-import { SmsError, type SmsFault, type SmsMessage, type SmsProvider, type SmsTicket } from './sms-provider.ts'
+import {
+  type DeliveryStatus,
+  ReportError,
+  type ReportFault,
+  SmsError,
+  type SmsFault,
+  type SmsMessage,
+  type SmsProvider,
+  type SmsTicket,
+} from './sms-provider.ts'
 import type { Throttle } from './throttle.ts'
 import type {
   HeldCode,
@@ -70,6 +79,8 @@ export interface VerificationOptions {
   readonly report?: (report: SmsReport) => void
   /** Told the kind of the budget that was used up. */
   readonly refused?: (budget: string) => void
+  /** Told of each delivery report what it says, or why it is none. */
+  readonly heard?: (provider: string, what: DeliveryStatus | ReportFault | 'replayed') => void
   /** Told the country of each number that was proved, as in reports. */
   readonly confirmed?: (country: string) => void
   readonly now?: () => number
@@ -104,6 +115,7 @@ export class Verification {
   readonly #report: (report: SmsReport) => void
   readonly #refused: (budget: string) => void
   readonly #confirmed: (country: string) => void
+  readonly #heard: (provider: string, what: DeliveryStatus | ReportFault | 'replayed') => void
   readonly #now: () => number
   readonly #deliveries = new Set<Promise<unknown>>()
   readonly #stop = new AbortController()
@@ -117,6 +129,7 @@ export class Verification {
     this.#report = options.report ?? (() => undefined)
     this.#refused = options.refused ?? (() => undefined)
     this.#confirmed = options.confirmed ?? (() => undefined)
+    this.#heard = options.heard ?? (() => undefined)
     this.#now = options.now ?? Date.now
   }
 
@@ -152,9 +165,7 @@ export class Verification {
     if (outcome.outcome === 'refused') throw this.#throttled(outcome)
     if (outcome.outcome === 'taken') throw new VerificationError('taken')
 
-    const [first, ...others] = this.#providers
-    const order: readonly [SmsProvider, ...SmsProvider[]] =
-      call.fallback && others[0] !== undefined ? [others[0], ...others.slice(1), first] : this.#providers
+    const order = this.#order(call.fallback, outcome.undelivered)
     const message = {
       to: call.phone.e164,
       code,
@@ -162,8 +173,7 @@ export class Verification {
       expiresInSeconds: Math.floor(this.#limits.expiryMs / 1000),
     }
     const delivery = this.#deliver(request, message, order, { held: outcome.former, fallback: call.fallback })
-    this.#deliveries.add(delivery)
-    void delivery.finally(() => this.#deliveries.delete(delivery))
+    this.#follow(delivery)
     const answer = await within(this.#limits.answerMs, delivery)
     if (answer === 'failed') throw new VerificationError('unable')
     const canFallback = this.canFallback && !call.fallback
@@ -203,6 +213,42 @@ export class Verification {
       return { request, claimant, used: outcome === 'confirmed', country }
     await this.#store.lock(subject, codeHash, maxTries)
     throw new VerificationError('wrong-code')
+  }
+
+  /** The providers whose reports are read. */
+  get reporters(): readonly string[] {
+    return this.#providers.flatMap(({ name, reports }) => (reports === undefined ? [] : [name]))
+  }
+
+  /**
+   * Takes a provider's report of a message: false when it is none, or was taken before. The number is not known any more, so nothing is sent
+   * anew; but a provider that holds the code and has another way to bring it is asked to, and the address's next request goes to somebody
+   * else first. `header`: as for `DeliveryReports`.
+   */
+  async report(name: string, header: (name: string) => string | undefined, body: Buffer): Promise<boolean> {
+    const provider = this.#providers.find((one) => one.name === name)
+    if (provider?.reports === undefined) return false
+    const now = this.#now()
+    let report: ReturnType<typeof provider.reports.read>
+    try {
+      report = provider.reports.read(header, body, now)
+    } catch (error) {
+      if (!(error instanceof ReportError)) throw error
+      this.#heard(name, error.fault)
+      return false
+    }
+    const noted = await this.#store.report({ ...report, provider: name }, now)
+    this.#heard(name, noted.outcome === 'replayed' ? 'replayed' : report.status)
+    if (!('held' in noted)) return noted.outcome !== 'replayed'
+    // Nobody is to blame for a telephone that is off.
+    if (report.status !== 'expired') provider.reports.settled?.(noted.outcome === 'delivered')
+    const next = provider.codes?.next
+    const { held } = noted
+    if (noted.outcome === 'undelivered' && held?.provider === name && next !== undefined) {
+      const about = { step: 'send', country: countryOf(noted.sources) } as const
+      this.#follow(this.#tell(provider, about, (signal) => next(held.ticket, signal).then(() => 'sent' as const)))
+    }
+    return true
   }
 
   /** What may become of the proof. */
@@ -245,10 +291,26 @@ export class Verification {
     return this.idle()
   }
 
+  /** Who is asked in turn; a provider that could not deliver the code before is the last one. */
+  #order(fallback: boolean, undelivered: string | undefined): readonly [SmsProvider, ...SmsProvider[]] {
+    const [first, ...others] = this.#providers
+    const wanted = fallback ? [...others, first] : this.#providers
+    const [head = first, ...rest] = [
+      ...wanted.filter(({ name }) => name !== undelivered),
+      ...wanted.filter(({ name }) => name === undelivered),
+    ]
+    return [head, ...rest]
+  }
+
+  #follow(work: Promise<unknown>): void {
+    this.#deliveries.add(work)
+    void work.finally(() => this.#deliveries.delete(work))
+  }
+
   /** Never rejects: the provider that took the message, or `failed`. */
   async #deliver(
     request: NewRequest,
-    message: SmsMessage,
+    message: Omit<SmsMessage, 'reference'>,
     providers: readonly SmsProvider[],
     former: { readonly held: HeldCode | undefined; readonly fallback: boolean },
   ): Promise<SmsProvider | 'failed'> {
@@ -268,8 +330,11 @@ export class Verification {
     }
     for (const provider of providers) {
       const sending: { ticket?: SmsTicket | undefined } = {}
+      const reference = randomUUID()
+      // A report may be quicker than the answer.
+      if (provider.reports !== undefined) await this.#handOver(request, provider.name, reference)
       const sent = await this.#tell(provider, { step: 'send', country }, async (signal) => {
-        sending.ticket = await provider.send(message, signal)
+        sending.ticket = await provider.send({ ...message, reference }, signal)
         return 'sent' as const
       })
       if (sent === undefined) continue
@@ -337,6 +402,11 @@ export class Verification {
       // The request keeps its state, `requested`, and expires by itself.
       return false
     }
+  }
+
+  /** Without it reports say nothing, but the code may be sent. */
+  async #handOver(request: NewRequest, provider: string, reference: string): Promise<void> {
+    await this.#store.handOver(request, provider, reference).catch(() => undefined)
   }
 
   /** A request that cannot be cancelled ends by itself. */

@@ -12,8 +12,12 @@ const SECRETS: readonly Path[] = [
   ['redis', 'url'],
   ['sms', 'secret'],
   ['sms', 'api_secret'],
+  ['sms', 'signature_secret'],
+  ['sms', 'private_key'],
   ['sms', 'fallbacks', '*', 'secret'],
   ['sms', 'fallbacks', '*', 'api_secret'],
+  ['sms', 'fallbacks', '*', 'signature_secret'],
+  ['sms', 'fallbacks', '*', 'private_key'],
   ['features', 'push', 'webhook', 'secret'],
 ]
 

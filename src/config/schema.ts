@@ -116,6 +116,11 @@ const account = z
   })
   .prefault({})
 
+const signatureSecret = () =>
+  secret()
+    .refine((value) => Buffer.byteLength(value.reveal()) >= 16, 'expected at least 16 bytes')
+    .optional()
+    .describe('Signs reports of what became of messages; absent: none are taken. Needs http.public.')
 const webhook = z.strictObject({
   provider: z.literal('webhook'),
   url: url(/^https?$/, 'an https address').describe('The gateway codes are handed to; see docs/registration.md.'),
@@ -124,6 +129,8 @@ const webhook = z.strictObject({
     .refine((value) => Buffer.byteLength(value.reveal()) >= 16, 'expected at least 16 bytes')
     .describe('Signs what is sent.'),
   secret_file: path().optional(),
+  signature_secret: signatureSecret(),
+  signature_secret_file: path().optional(),
   timeout: duration().prefault('30s'),
   allow_plain_http: z.boolean('expected true or false').default(false).describe('Lets http go to another machine.'),
 })
@@ -131,6 +138,8 @@ const vonage = z.strictObject({
   api_key: text(),
   api_secret: secret().refine((value) => value.reveal() !== '', 'expected a text that is not empty'),
   api_secret_file: path().optional(),
+  signature_secret: signatureSecret(),
+  signature_secret_file: path().optional(),
   timeout: duration().prefault('10s'),
   allow_plain_http: z.boolean('expected true or false').default(false).describe('Lets http go to another machine.'),
 })
@@ -144,6 +153,9 @@ const vonageVerify = vonage.extend({
     .describe('Language of message and call.'),
   voice: z.boolean('expected true or false').default(true).describe('A call follows when the message was of no use.'),
   api_url: url(/^https?$/, 'an https address').default('https://api.nexmo.com'),
+  application_id: text().optional().describe('Application of the account; Vonage sends its callbacks to no other.'),
+  private_key: secret().optional().describe('Of the application: RSA, PEM.'),
+  private_key_file: path().optional(),
 })
 const vonageSms = vonage.extend({
   provider: z.literal('vonage-sms'),
@@ -172,6 +184,13 @@ const sms = z.discriminatedUnion(
   ],
   'expected provider: console, webhook, vonage-verify or vonage-sms',
 )
+
+type Gateway = z.output<typeof gateway>
+/** The section and its fallbacks; any of it may be missing or faulty. */
+const gatewaysOf = (section: z.output<typeof sms> | undefined): readonly Partial<Gateway>[] =>
+  section === undefined || section.provider === 'console'
+    ? []
+    : [section, ...(Array.isArray(section.fallbacks) ? section.fallbacks : [])]
 
 const inbox = z
   .strictObject({
@@ -301,6 +320,23 @@ export function configSchema(features: readonly FeatureSection[]) {
         return new Set(names).size === names.length
       },
       rule(['sms', 'fallbacks'], 'expected each provider once'),
+    )
+    .refine(
+      (c) => c?.http?.public !== undefined || gatewaysOf(c?.sms).every((g) => g?.signature_secret === undefined),
+      rule(['sms'], 'signature_secret: expected http.public as well, where reports come in'),
+    )
+    .refine(
+      (c) =>
+        gatewaysOf(c?.sms).every(
+          (g) =>
+            g?.provider !== 'vonage-verify' ||
+            ((g.application_id === undefined) === (g.private_key === undefined) &&
+              (g.signature_secret === undefined || g.application_id !== undefined)),
+        ),
+      rule(
+        ['sms'],
+        'vonage-verify: expected application_id and private_key together, and both with signature_secret, since Vonage sends callbacks only for what an application asks',
+      ),
     )
     .transform(({ domain: one, domains: many, ...rest }) => {
       const [first, ...others] = new Set(many ?? (one === undefined ? [] : [one]))

@@ -1,10 +1,21 @@
 import { SMS, SMSFailure } from '@vonage/sms'
-import { SmsError, type SmsFault, type SmsMessage, type SmsProvider } from '../account/sms-provider.ts'
+import {
+  type DeliveryReports,
+  SmsError,
+  type SmsFault,
+  type SmsMessage,
+  type SmsProvider,
+} from '../account/sms-provider.ts'
+import { SmsReceipts } from './vonage-reports.ts'
 import { type VonageAccount, VonageWire } from './vonage-wire.ts'
 
 export interface VonageSmsOptions extends VonageAccount {
   /** Sender of the message: a number, or up to eleven letters and digits where the country allows it. */
   readonly from: string
+  /** Absent: delivery receipts are not taken. */
+  readonly signatureSecret?: string
+  /** Where receipts go; absent: wherever the account's settings say. */
+  readonly callback?: string
 }
 
 /** Status of a message in an answer with HTTP status 200, by the vendor's list for its SMS API. */
@@ -33,18 +44,30 @@ const FAULTS: Readonly<Record<string, SmsFault>> = {
 export class VonageSms implements SmsProvider {
   readonly name = 'vonage-sms'
   readonly sender: string
+  readonly reports?: DeliveryReports
+  readonly #callback: string | undefined
   readonly #wire: VonageWire
 
   constructor(options: VonageSmsOptions) {
     this.sender = options.from
     this.#wire = new VonageWire(options)
+    this.#callback = options.callback
+    if (options.signatureSecret !== undefined)
+      this.reports = new SmsReceipts({ apiKey: options.apiKey, secret: options.signatureSecret })
   }
 
   async send(message: SmsMessage, signal: AbortSignal): Promise<undefined> {
     await this.#wire.call(
       SMS,
       async (client) => {
-        const parts = await sent(client, { from: this.sender, to: message.to.slice(1), text: message.text })
+        const callback = this.#callback === undefined ? {} : { callback: this.#callback }
+        const reported = this.reports === undefined ? {} : { clientRef: message.reference, ...callback }
+        const parts = await sent(client, {
+          from: this.sender,
+          to: message.to.slice(1),
+          text: message.text,
+          ...reported,
+        })
         // No failure among no messages is no success.
         if (parts === 0) throw new SmsError('bad-answer')
       },

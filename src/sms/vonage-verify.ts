@@ -1,11 +1,13 @@
 import { Channels, Verify2, type VerifyLocale } from '@vonage/verify2'
 import {
+  type DeliveryReports,
   type ProviderCodes,
   SmsError,
   type SmsMessage,
   type SmsProvider,
   type SmsTicket,
 } from '../account/sms-provider.ts'
+import { VerifyReports } from './vonage-reports.ts'
 import { StatusError, type VonageAccount, VonageWire } from './vonage-wire.ts'
 
 export interface VonageVerifyOptions extends VonageAccount {
@@ -15,6 +17,8 @@ export interface VonageVerifyOptions extends VonageAccount {
   readonly locale: string
   /** A call follows when the message's code was not given in half of its life, or when the user asks. */
   readonly voice: boolean
+  /** Absent: callbacks are not taken. */
+  readonly signatureSecret?: string
 }
 
 const CODE_LENGTH = 6 as const
@@ -27,6 +31,7 @@ export class VonageVerify implements SmsProvider {
   readonly name = 'vonage-verify'
   readonly sender: string
   readonly codes: ProviderCodes
+  readonly reports?: DeliveryReports
   readonly #locale: VerifyLocale
   readonly #voice: boolean
   readonly #wire: VonageWire
@@ -36,6 +41,8 @@ export class VonageVerify implements SmsProvider {
     this.#locale = options.locale as VerifyLocale
     this.#voice = options.voice
     this.#wire = new VonageWire(options)
+    if (options.signatureSecret !== undefined)
+      this.reports = new VerifyReports({ apiKey: options.apiKey, secret: options.signatureSecret })
     this.codes = {
       check: (ticket, code, signal) => this.#check(ticket, code, signal),
       cancel: async (ticket, signal) => {
@@ -56,6 +63,7 @@ export class VonageVerify implements SmsProvider {
       codeLength: CODE_LENGTH,
       channelTimeout: Math.min(MAX_WAIT, Math.max(MIN_WAIT, wait)),
       workflow,
+      ...(this.reports === undefined ? {} : { clientRef: message.reference }),
     }
     const { requestId } = await this.#wire.call(Verify2, (client) => client.newRequest(request), signal)
     // It becomes part of a path.

@@ -1,3 +1,4 @@
+import { createPrivateKey, type KeyObject, randomUUID, sign } from 'node:crypto'
 import type { SMS } from '@vonage/sms'
 import { SmsError } from '../account/sms-provider.ts'
 import { ask, gatewayUrl } from '../util/http-ask.ts'
@@ -6,6 +7,12 @@ import { answerOf, faultOfStatus } from './http.ts'
 export interface VonageAccount {
   readonly apiKey: string
   readonly apiSecret: string
+  /** Asks as an application of the account, which Vonage sends callbacks to, in place of key and secret. */
+  readonly application?: {
+    readonly id: string
+    /** RSA, PEM. */
+    readonly privateKey: string
+  }
   /** The vendor's address, without a path. */
   readonly baseUrl: string
   readonly timeoutMs?: number
@@ -32,12 +39,14 @@ export class StatusError extends SmsError {
  * and code: in its errors, and on standard error under `DEBUG`. So it only makes requests and reads answers.
  */
 export class VonageWire {
-  readonly #authorization: string
+  readonly #authorization: () => string
   readonly #base: URL
   readonly #timeoutMs: number
 
+  /** @throws Error in the operator's words */
   constructor(account: VonageAccount) {
-    this.#authorization = `Basic ${Buffer.from(`${account.apiKey}:${account.apiSecret}`).toString('base64')}`
+    const basic = `Basic ${Buffer.from(`${account.apiKey}:${account.apiSecret}`).toString('base64')}`
+    this.#authorization = account.application === undefined ? () => basic : bearer(account.application)
     this.#base = gatewayUrl(account.baseUrl, account.allowPlainHttp ?? false, 'the SMS provider', 'phone numbers')
     this.#timeoutMs = account.timeoutMs ?? TIMEOUT_MS
   }
@@ -78,7 +87,7 @@ export class VonageWire {
     const body = request.data === undefined ? '' : JSON.stringify(request.data)
     const headers = {
       accept: 'application/json',
-      authorization: this.#authorization,
+      authorization: this.#authorization(),
       'user-agent': 'fernruf',
       ...(body === '' ? {} : { 'content-type': 'application/json' }),
     }
@@ -89,4 +98,26 @@ export class VonageWire {
     if (answer.body.trim() !== '' && answer.json === undefined) throw new SmsError('bad-answer')
     return { data: answer.json ?? {}, status: answer.status, statusText: '', headers: {}, config: request, request }
   }
+}
+
+/** A new JWT for each request: RS256, good for a minute. */
+function bearer({ id, privateKey }: NonNullable<VonageAccount['application']>): () => string {
+  const key = rsaKey(privateKey)
+  const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
+  return () => {
+    const iat = Math.floor(Date.now() / 1000)
+    const text = `${part({ alg: 'RS256', typ: 'JWT' })}.${part({ application_id: id, iat, exp: iat + 60, jti: randomUUID() })}`
+    return `Bearer ${text}.${sign('sha256', Buffer.from(text), key).toString('base64url')}`
+  }
+}
+function rsaKey(pem: string): KeyObject {
+  let key: KeyObject | undefined
+  try {
+    key = createPrivateKey(pem)
+  } catch {
+    // Its words may show the key.
+  }
+  if (key?.asymmetricKeyType !== 'rsa')
+    throw new Error('the private key of the Vonage application must be an RSA key in PEM')
+  return key
 }

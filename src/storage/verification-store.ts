@@ -1,5 +1,8 @@
+import { createHash } from 'node:crypto'
+import { type DeliveryReport, type DeliveryStatus, REPORT_SKEW_MS } from '../account/sms-provider.ts'
 import { type Claim, judge } from '../account/takeover.ts'
 import type {
+  Delivery,
   HeldCode,
   NewAccount,
   NewRequest,
@@ -43,9 +46,11 @@ const REQUEST = `
   values ($1, 'requested', $2, 0, $3, $4, $5)
   on conflict (subject) do update set
     state = excluded.state, code_hash = excluded.code_hash, tries = excluded.tries, expires_at = excluded.expires_at,
-    forced = excluded.forced, sources = excluded.sources, claimant = null, provider = null, ticket = null`
+    forced = excluded.forced, sources = excluded.sources, claimant = null, provider = null, ticket = null,
+    carrier = null, reference = null, delivery = null`
 const FORMER = `
-  select provider, ticket from verification where subject = $1 and expires_at > $2 and state in ('requested', 'sent')`
+  select provider, ticket, carrier, delivery from verification
+  where subject = $1 and expires_at > $2 and state in ('requested', 'sent')`
 const LEARN = `
   update verification set code_hash = $3, provider = null, ticket = null
   where subject = $1 and code_hash = $2 and state in ('requested', 'sent')
@@ -54,6 +59,18 @@ const SETTLE = `
   update verification set state = $3, provider = $4, ticket = $5
   where subject = $1 and code_hash = $2 and state = 'requested'
   returning state`
+const HAND_OVER = `
+  update verification set carrier = $3, reference = $4, delivery = null
+  where subject = $1 and code_hash = $2 and state = 'requested'
+  returning state`
+const SEEN = `
+  insert into sms_report (provider, id, expires_at) values ($1, $2, $3) on conflict do nothing returning provider`
+/** A message that has arrived has arrived, whatever is said later of its other ways. */
+const DELIVERY = `
+  update verification set delivery = $3
+  where carrier = $1 and reference = $2 and expires_at > $4 and state in ('requested', 'sent')
+    and (delivery is null or delivery = $5)
+  returning provider, ticket, sources`
 const TRY = `
   update verification set tries = tries + 1
   where subject = $1 and expires_at > $2 and tries < $3 and state in ('requested', 'sent', 'confirmed')
@@ -96,6 +113,18 @@ const PROVED = 'select kind from reputation where kind = $1 and key = $2 and sen
 const REPUTATION_PERIOD_MS = 7 * 86_400_000
 const REPUTATION_PERIODS = 12
 
+const DELIVERIES: Readonly<Record<DeliveryStatus, Delivery | undefined>> = {
+  delivered: 'delivered',
+  failed: 'undelivered',
+  rejected: 'undelivered',
+  undeliverable: 'undelivered',
+  expired: 'undelivered',
+  pending: undefined,
+  other: undefined,
+}
+/** Twice as long as a report is new: the clocks of two nodes may differ too. */
+const REPORT_KEPT_MS = 2 * REPORT_SKEW_MS
+
 /** Ends a transaction whose spending or creating is to be undone. */
 class Undo<T> extends Error {
   readonly result: T
@@ -123,10 +152,29 @@ export class SqlVerificationStore implements VerificationStore {
     return this.#spending(spendings, now, async (sql) => {
       const known = await accountsIn(sql, now).find(account)
       if (known !== undefined && !isForced) return { outcome: 'taken' } as const
-      const [former] = await sql.query<HeldRow>(FORMER, [subject, now])
+      const [former] = await sql.query<FormerRow>(FORMER, [subject, now])
       await sql.query(REQUEST, [subject, codeHash, expiresAt, Number(isForced), JSON.stringify(sources)])
       for (const { kind, key } of sources) await sql.query(SENT, [kind, key, now + REPUTATION_PERIOD_MS, now])
-      return { outcome: 'requested', former: former && heldOf(former) } as const
+      const undelivered = former?.delivery === 'undelivered' ? (former.carrier ?? undefined) : undefined
+      return { outcome: 'requested', former: former && heldOf(former), undelivered } as const
+    })
+  }
+
+  async handOver(request: NewRequest, provider: string, reference: string): Promise<boolean> {
+    return (await this.#db.query(HAND_OVER, [request.subject, request.codeHash, provider, reference])).length > 0
+  }
+
+  report({ provider, id, issuedAt, status, reference }: DeliveryReport & { readonly provider: string }, now: number) {
+    return this.#db.transaction(async (sql) => {
+      const name = createHash('sha256').update(id).digest()
+      const seen = await sql.query(SEEN, [provider, name, issuedAt + REPORT_KEPT_MS])
+      if (seen.length === 0) return { outcome: 'replayed' } as const
+      const delivery = DELIVERIES[status]
+      if (delivery === undefined || reference === undefined) return { outcome: 'ignored' } as const
+      const overrides = delivery === 'delivered' ? 'undelivered' : null
+      const [row] = await sql.query<HeldRow & SourcesRow>(DELIVERY, [provider, reference, delivery, now, overrides])
+      if (row === undefined) return { outcome: 'ignored' } as const
+      return { outcome: delivery, held: heldOf(row), sources: sourcesOf(row) } as const
     })
   }
 
@@ -190,7 +238,8 @@ export class SqlVerificationStore implements VerificationStore {
     const budgets = await this.#db.query('delete from budget where ends_at <= $1 returning kind', [now])
     const unheardOf = now - REPUTATION_PERIODS * REPUTATION_PERIOD_MS
     const sources = await this.#db.query('delete from reputation where ends_at <= $1 returning kind', [unheardOf])
-    return requests.length + budgets.length + sources.length
+    const reports = await this.#db.query('delete from sms_report where expires_at <= $1 returning provider', [now])
+    return requests.length + budgets.length + sources.length + reports.length
   }
 
   /** Spends all budgets or none, then does the work, in one transaction. */
@@ -327,6 +376,10 @@ const claimOf = (row: TakeoverRow): Claim | undefined =>
 interface HeldRow {
   readonly provider: string | null
   readonly ticket: string | null
+}
+interface FormerRow extends HeldRow {
+  readonly carrier: string | null
+  readonly delivery: Delivery | null
 }
 interface SourcesRow {
   /** Null of requests made before sources were counted. */

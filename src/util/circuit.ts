@@ -55,6 +55,12 @@ export class Circuit {
     }
   }
 
+  /** Opens it for what only others have seen. */
+  trip(): void {
+    this.#openUntil = this.#now() + this.#pauseMs
+    this.#become('open')
+  }
+
   #works(): void {
     this.#failed = 0
     this.#become('closed')
@@ -62,8 +68,7 @@ export class Circuit {
   #fails(): void {
     this.#failed++
     if (this.#state === 'closed' && this.#failed < this.#failures) return
-    this.#openUntil = this.#now() + this.#pauseMs
-    this.#become('open')
+    this.trip()
   }
   #become(state: CircuitState): void {
     if (state === this.#state) return

@@ -14,6 +14,11 @@ export interface SignedWebhookOptions {
 const TIMEOUT_MS = 30_000
 const MIN_SECRET_BYTES = 16
 
+/** `timestamp`: seconds since the epoch, as in its header. */
+export function webhookSignature(secret: string, timestamp: number | string, body: string | Uint8Array): string {
+  return `v1=${createHmac('sha256', secret).update(`${timestamp}.`).update(body).digest('hex')}`
+}
+
 /**
  * A gateway of the operator's own: `POST` of JSON, with `Fernruf-Timestamp` (seconds since the epoch) and
  * `Fernruf-Signature: v1=` + hex HMAC-SHA256 of `<timestamp>.<body>`.
@@ -39,13 +44,12 @@ export class SignedWebhook {
   async post(message: Readonly<Record<string, string | number>>, signal: AbortSignal): Promise<Answer> {
     const body = JSON.stringify(message)
     const timestamp = Math.floor(this.#now() / 1000)
-    const signature = createHmac('sha256', this.#secret).update(`${timestamp}.${body}`).digest('hex')
     const headers = {
       'content-type': 'application/json',
       accept: 'application/json',
       'user-agent': 'fernruf',
       'fernruf-timestamp': timestamp,
-      'fernruf-signature': `v1=${signature}`,
+      'fernruf-signature': webhookSignature(this.#secret, timestamp, body),
     }
     const until = AbortSignal.any([signal, AbortSignal.timeout(this.#timeoutMs)])
     return await ask(this.#url, { method: 'POST', headers, body }, until)

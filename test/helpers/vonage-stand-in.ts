@@ -1,3 +1,4 @@
+import { createHash, createHmac, generateKeyPairSync, randomUUID, verify } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -5,7 +6,8 @@ import type { AddressInfo } from 'node:net'
 /**
  * Vonage on loopback, for what Fernruf uses of it: SMS API (`/sms/json`) and Verify v2 (`/v2/verify…`). Paths, parameters and their
  * bounds, answers and statuses follow the vendor's published OpenAPI descriptions `sms` and `verify.v2`; a request that does not is
- * answered as there, and told in `faults`.
+ * answered as there, and told in `faults`. Its reports are signed as the vendor's guides say, «Signed webhooks» for Verify and
+ * «Signing messages» for SMS.
  */
 export interface VonageStandIn {
   readonly url: string
@@ -16,12 +18,34 @@ export interface VonageStandIn {
   /** What was wrong with it by the descriptions; to be empty at a test's end. */
   readonly faults: string[]
   /** Texts sent, by number without `+`. */
-  readonly texts: { readonly to: string; readonly text: string }[]
+  readonly texts: Text[]
   /** Requests of Verify, by id. */
   readonly requests: ReadonlyMap<string, VerifyRequest>
+  readonly signatureSecret: string
+  /** An application of the account, made when it is first asked for. */
+  application(): { readonly id: string; readonly privateKey: string }
+  /** A callback of Verify; `changes`: what is another way than it should be. */
+  callback(event: object, changes?: CallbackChanges): SignedReport
+  /** A delivery receipt of the SMS API. */
+  receipt(params: Readonly<Record<string, string>>, secret?: string): SignedReport
   /** Answers in place of the API, while set. */
   instead: ((request: IncomingMessage, response: ServerResponse, body: string) => void) | undefined
   close(): Promise<void>
+}
+export interface Text {
+  readonly to: string
+  readonly text: string
+  readonly ref?: string
+  readonly callback?: string
+}
+export interface SignedReport {
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
+}
+export interface CallbackChanges {
+  readonly head?: object
+  readonly claims?: object
+  readonly secret?: string
 }
 export interface Seen {
   readonly method: string
@@ -32,6 +56,7 @@ export interface VerifyRequest {
   readonly to: string
   readonly code: string
   readonly channels: readonly string[]
+  readonly ref?: string
   /** How many of the channels were used. */
   used: number
   wrong: number
@@ -67,7 +92,10 @@ export async function startVonage(): Promise<VonageStandIn> {
   const [apiKey, apiSecret] = ['abcd1234', 'Secret-Of-The-Account-7']
   const seen: Seen[] = []
   const faults: string[] = []
-  const texts: { to: string; text: string }[] = []
+  const signatureSecret = 'Signature-Secret-Of-The-Account-8'
+  const texts: Text[] = []
+  const applicationId = randomUUID()
+  let keys: { readonly publicKey: string; readonly privateKey: string } | undefined
   const requests = new Map<string, VerifyRequest>()
   let codes = 654_320
 
@@ -85,7 +113,8 @@ export async function startVonage(): Promise<VonageStandIn> {
   function answerTo(request: IncomingMessage, body: Record<string, unknown> | undefined): [number, object?] {
     const { method = '', url = '', headers } = request
     const wrong = (what: string) => void faults.push(`${method} ${url}: ${what}`)
-    if (headers.authorization !== `Basic ${Buffer.from(`${apiKey}:${apiSecret}`).toString('base64')}`) {
+    const basic = `Basic ${Buffer.from(`${apiKey}:${apiSecret}`).toString('base64')}`
+    if (headers.authorization !== basic && !isApplication(headers.authorization ?? '')) {
       return [401, problem('Unauthorized', 'You did not provide correct credentials.')]
     }
     if (body !== undefined && headers['content-type'] !== 'application/json') wrong('content-type')
@@ -111,19 +140,27 @@ export async function startVonage(): Promise<VonageStandIn> {
   }
 
   function sms(body: Record<string, unknown>, wrong: (what: string) => void): [number, object?] {
-    const { from, to, text, ...more } = body
+    const { from, to, text, 'client-ref': ref, callback, ...more } = body
     if (Object.keys(more).length > 0) wrong(`unknown ${Object.keys(more)}`)
     const isSender = typeof from === 'string' && /^(?:\d{1,15}|[A-Za-z0-9 ]{1,11})$/.test(from)
-    if (!isSender || typeof to !== 'string' || !NUMBER.test(to) || typeof text !== 'string' || text === '') {
+    const isReported = isText(ref, 40) && isText(callback, 1_000)
+    if (
+      !isReported ||
+      !isSender ||
+      typeof to !== 'string' ||
+      !NUMBER.test(to) ||
+      typeof text !== 'string' ||
+      text === ''
+    ) {
       wrong('parameters')
       return [200, { 'message-count': '1', messages: [{ status: '3', 'error-text': 'Invalid params' }] }]
     }
-    texts.push({ to, text })
+    texts.push({ to, text, ...(isGiven(ref) ? { ref } : {}), ...(isGiven(callback) ? { callback } : {}) })
     return [200, smsAnswer(to, '0')]
   }
 
   function begin(body: Record<string, unknown>, wrong: (what: string) => void): [number, object?] {
-    const { brand, locale, channel_timeout: wait, code_length: length, workflow, ...more } = body
+    const { brand, locale, channel_timeout: wait, code_length: length, workflow, client_ref: ref, ...more } = body
     const invalid = [
       ...Object.keys(more),
       ...(typeof brand === 'string' && brand.length >= 1 && brand.length <= 16 ? [] : ['brand']),
@@ -131,6 +168,7 @@ export async function startVonage(): Promise<VonageStandIn> {
       ...(Number.isInteger(wait) && Number(wait) >= 15 && Number(wait) <= 900 ? [] : ['channel_timeout']),
       ...(Number.isInteger(length) && Number(length) >= 4 && Number(length) <= 10 ? [] : ['code_length']),
       ...(isWorkflow(workflow) ? [] : ['workflow']),
+      ...(isText(ref, 40) ? [] : ['client_ref']),
     ]
     if (invalid.length > 0 || !isWorkflow(workflow)) {
       wrong(`invalid ${invalid.join()}`)
@@ -150,7 +188,8 @@ export async function startVonage(): Promise<VonageStandIn> {
     }
     const id = crypto.randomUUID()
     const code = String(++codes)
-    requests.set(id, { to, code, channels: workflow.map((w) => w.channel), used: 1, wrong: 0, state: 'open' })
+    const channels = workflow.map((w) => w.channel)
+    requests.set(id, { to, code, channels, used: 1, wrong: 0, state: 'open', ...(isGiven(ref) ? { ref } : {}) })
     return [202, { request_id: id }]
   }
 
@@ -175,6 +214,55 @@ export async function startVonage(): Promise<VonageStandIn> {
     return [410, problem('Invalid Code', 'An incorrect code has been provided too many times. Workflow terminated.')]
   }
 
+  /** RS256 by the application's key, with the claims that authentication asks for. */
+  function isApplication(authorization: string): boolean {
+    const [, text = '', claims = '', signature = ''] = /^Bearer ([\w-]+\.([\w-]+))\.([\w-]+)$/.exec(authorization) ?? []
+    if (keys === undefined || !verify('sha256', Buffer.from(text), keys.publicKey, Buffer.from(signature, 'base64url')))
+      return false
+    const { application_id: id, iat, exp, jti } = jsonOf(Buffer.from(claims, 'base64url').toString()) ?? {}
+    const now = Date.now() / 1000
+    return id === applicationId && Math.abs(Number(iat) - now) < 60 && Number(exp) > now && typeof jti === 'string'
+  }
+
+  function callback(event: object, { head = {}, claims = {}, secret = signatureSecret }: CallbackChanges = {}) {
+    const body = JSON.stringify(event)
+    const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
+    const all = {
+      iat: Math.floor(Date.now() / 1000),
+      jti: randomUUID(),
+      iss: 'Vonage',
+      payload_hash: createHash('sha256').update(body).digest('hex'),
+      api_key: apiKey,
+      application_id: applicationId,
+      ...claims,
+    }
+    const text = `${part({ alg: 'HS256', typ: 'JWT', ...head })}.${part(all)}`
+    const signature = createHmac('sha256', secret).update(text).digest('base64url')
+    return { headers: { 'content-type': 'application/json', authorization: `Bearer ${text}.${signature}` }, body }
+  }
+
+  function receipt(params: Readonly<Record<string, string>>, secret = signatureSecret): SignedReport {
+    const all: Record<string, string> = {
+      msisdn: '4915123456781',
+      to: 'Example',
+      'network-code': '26201',
+      messageId: '0C000000217B7F02',
+      price: '0.03330000',
+      scts: '2611251200',
+      'err-code': '0',
+      'api-key': apiKey,
+      'message-timestamp': '2026-11-25 12:00:00',
+      timestamp: String(Math.floor(Date.now() / 1000)),
+      nonce: randomUUID(),
+      ...params,
+    }
+    const signed = Object.keys(all)
+      .sort()
+      .map((name) => `&${name}=${all[name]?.replaceAll('&', '_').replaceAll('=', '_')}`)
+    const sig = createHmac('sha256', secret).update(signed.join('')).digest('hex').toUpperCase()
+    return { headers: { 'content-type': 'application/json' }, body: JSON.stringify({ ...all, sig }) }
+  }
+
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const self: VonageStandIn = {
@@ -185,6 +273,17 @@ export async function startVonage(): Promise<VonageStandIn> {
     faults,
     texts,
     requests,
+    signatureSecret,
+    application: () => {
+      keys ??= generateKeyPairSync('rsa', {
+        modulusLength: 2048,
+        publicKeyEncoding: { type: 'spki', format: 'pem' },
+        privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+      })
+      return { id: applicationId, privateKey: keys.privateKey }
+    },
+    callback,
+    receipt,
     instead: undefined,
     close: async () => {
       server.closeAllConnections()
@@ -207,6 +306,11 @@ export function smsAnswer(to: string, status: string, echo = ''): object {
   }
   return { 'message-count': '1', messages: [status === '0' ? sent : { to, status, 'error-text': `refused ${echo}` }] }
 }
+
+/** Absent, or a text of so many characters. */
+const isText = (value: unknown, max: number): boolean =>
+  value === undefined || (typeof value === 'string' && value.length >= 1 && value.length <= max)
+const isGiven = (value: unknown): value is string => typeof value === 'string'
 
 interface Way {
   readonly channel: string

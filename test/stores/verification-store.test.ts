@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { DeliveryStatus } from '../../src/account/sms-provider.ts'
 import type { NewRequest, Spending, Taking } from '../../src/account/verification-store.ts'
 import type { Database } from '../../src/storage/sql.ts'
 import { SqlVerificationStore } from '../../src/storage/verification-store.ts'
@@ -31,7 +32,11 @@ const account = { jid: ALICE, isNumber: true, fingerprint: 'A'.repeat(40), secre
 
 withStores('a request is sent, tried, confirmed, and makes the account', async ({ database, accounts }) => {
   const store = new SqlVerificationStore(database)
-  assert.deepEqual(await store.request(request('1'), ALICE, [], NOW), { outcome: 'requested', former: undefined })
+  assert.deepEqual(await store.request(request('1'), ALICE, [], NOW), {
+    outcome: 'requested',
+    former: undefined,
+    undelivered: undefined,
+  })
   await store.settle(request('1'), 'sent')
   const open = await store.attempt(SUBJECT, [], 5, NOW)
   assert.ok(open.outcome === 'open')
@@ -178,13 +183,21 @@ withStores('a new request is told what the former one had at a provider, while t
   const held = { provider: 'vonage-verify', ticket: 't1' }
   await store.request(request('1'), ALICE, [], NOW)
   await store.settle(request('1'), 'sent', held)
-  assert.deepEqual(await store.request(request('2'), ALICE, [], NOW), { outcome: 'requested', former: held })
+  assert.deepEqual(await store.request(request('2'), ALICE, [], NOW), {
+    outcome: 'requested',
+    former: held,
+    undelivered: undefined,
+  })
   const open = await store.attempt(SUBJECT, [], 5, NOW)
   assert.deepEqual(open.outcome === 'open' && open.held, undefined)
   assert.equal(await store.settle(request('1'), 'sent', held), false)
   await store.settle(request('2'), 'sent', held)
   const late = { ...request('3'), expiresAt: NOW + 1_200_000 }
-  assert.deepEqual(await store.request(late, ALICE, [], NOW + 600_000), { outcome: 'requested', former: undefined })
+  assert.deepEqual(await store.request(late, ALICE, [], NOW + 600_000), {
+    outcome: 'requested',
+    former: undefined,
+    undelivered: undefined,
+  })
 })
 
 const PREFIX = { kind: 'prefix', key: 'p' } as const
@@ -232,4 +245,84 @@ withStores('who has proved himself does not spend what is for the others; what w
   assert.equal(await store.purge(NOW + 13 * 7 * 24 * HOUR - 1), 3)
   assert.equal(await store.purge(NOW + 13 * 7 * 24 * HOUR), 1)
   assert.equal((await known(s.database)).length, 1)
+})
+
+const report = (
+  id: string,
+  status: DeliveryStatus,
+  more: { at?: number; reference?: string; provider?: string } = {},
+) => ({
+  provider: more.provider ?? 'vonage-sms',
+  id,
+  status,
+  reference: more.reference ?? 'r1',
+  issuedAt: more.at ?? NOW,
+})
+const deliveryOf = async (database: Database) =>
+  (await database.query<{ delivery: string | null }>('select delivery from verification'))[0]?.delivery
+withStores('what is said of a message is noted at its request, each report once', async ({ database }) => {
+  const store = new SqlVerificationStore(database)
+  const says = async (...args: Parameters<typeof report>) => (await store.report(report(...args), NOW)).outcome
+  await store.request({ ...request('1'), sources: [COUNTRY] }, ALICE, [], NOW)
+  assert.equal(await store.handOver(request('2'), 'vonage-sms', 'r1'), false)
+  assert.equal(await says('0', 'failed'), 'ignored')
+  assert.equal(await store.handOver(request('1'), 'vonage-sms', 'r1'), true)
+  // A report may come before the provider's answer has been noted.
+  for (const status of ['pending', 'other'] as const) assert.equal(await says(status, status), 'ignored')
+  assert.equal(await says('1', 'failed', { reference: 'r2' }), 'ignored')
+  assert.equal(await says('1', 'failed', { provider: 'vonage-verify' }), 'ignored')
+  assert.equal(await says('1', 'failed'), 'replayed', 'it was said of another message')
+  assert.equal(await deliveryOf(database), null)
+  assert.deepEqual(await store.report(report('2', 'failed'), NOW), {
+    outcome: 'undelivered',
+    held: undefined,
+    sources: [COUNTRY],
+  })
+  assert.equal(await says('3', 'rejected'), 'ignored', 'that is nothing new')
+  assert.equal(await says('4', 'delivered'), 'delivered')
+  assert.equal(await says('5', 'failed'), 'ignored', 'it has arrived')
+  assert.equal(await deliveryOf(database), 'delivered')
+  await store.settle(request('1'), 'sent')
+  assert.equal(await store.handOver(request('1'), 'webhook', 'r3'), false, 'it is on its way already')
+})
+
+withStores('a new request is told who could not deliver the former one', async ({ database }) => {
+  const store = new SqlVerificationStore(database)
+  const held = { provider: 'vonage-verify', ticket: 't1' }
+  await store.request(request('1'), ALICE, [], NOW)
+  await store.handOver(request('1'), 'vonage-verify', 'r1')
+  await store.settle(request('1'), 'sent', held)
+  assert.deepEqual(await store.report(report('1', 'expired', { provider: 'vonage-verify' }), NOW), {
+    outcome: 'undelivered',
+    held,
+    sources: [],
+  })
+  const again = { outcome: 'requested', former: held, undelivered: 'vonage-verify' }
+  assert.deepEqual(await store.request(request('2'), ALICE, [], NOW), again)
+  const former = { outcome: 'requested', former: undefined, undelivered: undefined }
+  assert.deepEqual(await store.request(request('3'), ALICE, [], NOW), former)
+})
+
+withStores('what is over, locked or confirmed waits for no report', async ({ database }) => {
+  const store = new SqlVerificationStore(database)
+  const says = async (id: string, at = NOW) => (await store.report(report(id, 'failed'), at)).outcome
+  await store.request(request('1'), ALICE, [], NOW)
+  await store.handOver(request('1'), 'vonage-sms', 'r1')
+  assert.equal(await says('1', NOW + 600_000), 'ignored')
+  await store.attempt(SUBJECT, [], 1, NOW)
+  await store.lock(SUBJECT, request('1').codeHash, 1)
+  assert.equal(await says('2'), 'ignored')
+})
+
+withStores('a report is taken by one node only, and known for as long as it could come again', async (stores) => {
+  const { database } = stores
+  const other = await stores.second()
+  const nodes = [stores, other, stores, other].map((s) => new SqlVerificationStore(s.database))
+  const outcomes = await Promise.all(nodes.map((store) => store.report(report('1', 'failed'), NOW)))
+  assert.deepEqual(outcomes.map(({ outcome }) => outcome).sort(), ['ignored', 'replayed', 'replayed', 'replayed'])
+  const store = new SqlVerificationStore(database)
+  // Its time may be five minutes ahead of ours, and is looked at for five more.
+  assert.equal(await store.purge(NOW + 599_999), 0)
+  assert.equal((await store.report(report('1', 'failed'), NOW)).outcome, 'replayed')
+  assert.equal(await store.purge(NOW + 600_000), 1)
 })

@@ -8,7 +8,13 @@ import {
   type RegistrationMode,
   type ShownKey,
 } from '../../../src/account/registration.ts'
-import type { ProviderCodes, SmsMessage, SmsProvider, SmsTicket } from '../../../src/account/sms-provider.ts'
+import type {
+  DeliveryReports,
+  ProviderCodes,
+  SmsMessage,
+  SmsProvider,
+  SmsTicket,
+} from '../../../src/account/sms-provider.ts'
 import type { Account } from '../../../src/account/store.ts'
 import { type Notice, type TakeoverEvent, Takeovers } from '../../../src/account/takeovers.ts'
 import { Throttle, type ThrottleLimits } from '../../../src/account/throttle.ts'
@@ -35,6 +41,7 @@ export class FakeSms implements SmsProvider {
   readonly messages: SmsMessage[] = []
   /** Set where it makes its own codes; then `act` gives the tickets. */
   codes?: ProviderCodes
+  reports?: DeliveryReports
   act: (message: SmsMessage, signal: AbortSignal) => Promise<SmsTicket | undefined> = async () => undefined
   constructor(name = 'fake') {
     this.name = name
@@ -110,12 +117,13 @@ export async function openMemory(): Promise<Stores> {
 
 /** Accounts and registration on an emptied database, with a clock of their own. */
 export async function worldOn(stores: Stores, t: TestContext, options: WorldOptions = {}) {
-  for (const table of ['account', 'verification', 'budget', 'reputation'])
+  for (const table of ['account', 'verification', 'budget', 'reputation', 'sms_report'])
     await stores.database.query(`delete from ${table}`)
   const clock = { now: Date.UTC(2026, 10, 23) }
   const now = () => clock.now
   const changes: [BareJid, AccountChange, FullJid | undefined][] = []
   const reports: SmsReport[] = []
+  const heard: string[] = []
   const sms = new FakeSms()
   const certifier = new FakeCertifier()
   const store = new SqlVerificationStore(stores.database)
@@ -133,6 +141,7 @@ export async function worldOn(stores: Stores, t: TestContext, options: WorldOpti
     key: Buffer.alloc(32, 2),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     report: (report) => void reports.push(report),
+    heard: (provider, what) => void heard.push(`${provider} ${what}`),
     now,
   })
   const notices: [BareJid, Notice][] = []
@@ -160,6 +169,6 @@ export async function worldOn(stores: Stores, t: TestContext, options: WorldOpti
   })
   t.after(() => verification.close())
   const made = { accounts, verification, registration, takeovers }
-  return { stores, store, clock, changes, reports, sms, certifier, notices, events, connected, ...made }
+  return { stores, store, clock, changes, reports, heard, sms, certifier, notices, events, connected, ...made }
 }
 export type World = Awaited<ReturnType<typeof worldOn>>

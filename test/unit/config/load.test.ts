@@ -176,6 +176,25 @@ describe('environment', () => {
       'config.yaml:9: sms.fallbacks.0.api_secret_file: /nowhere cannot be read (ENOENT)',
     ])
     assert.match(faults(chain('provider: console')).join(), /expected provider: webhook, vonage-verify or vonage-sms/)
+    const web = 'http: { public: { listen: "[::]:80", url: https://example.org } }\n'
+    const signed = `signature_secret_file: '${file}'`
+    writeFileSync(file, 'sixteen bytes or more\n')
+    const reporting = load(web + chain(`provider: vonage-sms, from: Example, ${key}, ${signed}`)).sms
+    assert.ok(reporting?.provider === 'vonage-verify' && reporting.fallbacks[0]?.provider === 'vonage-sms')
+    assert.equal(reporting.fallbacks[0].signature_secret?.reveal(), 'sixteen bytes or more')
+    assert.match(
+      faults(chain(`provider: vonage-sms, from: Example, ${key}, ${signed}`)).join(),
+      /sms: signature_secret: expected http\.public/,
+    )
+    const verify = (more: string): string =>
+      `${MINIMAL}${web}sms: { provider: vonage-verify, brand: Example, ${key}, ${more} }\n`
+    load(verify(`${signed}, application_id: a, private_key_file: '${file}'`))
+    for (const more of [signed, 'application_id: a', `private_key_file: '${file}'`, `${signed}, application_id: a`])
+      assert.match(faults(verify(more)).join(), /application_id and private_key together/, more)
+    assert.match(
+      faults(`${MINIMAL}${web}sms: { provider: vonage-sms, from: E, ${key}, signature_secret: short }\n`).join(),
+      /signature_secret: expected at least 16 bytes/,
+    )
     const long = 'b'.repeat(17)
     assert.match(
       faults(`${MINIMAL}sms: { provider: vonage-verify, brand: ${long}, ${key} }\n`).join(),

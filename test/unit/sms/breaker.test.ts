@@ -4,10 +4,10 @@ import { SmsError, type SmsFault, type SmsProvider } from '../../../src/account/
 import { Breaker } from '../../../src/sms/breaker.ts'
 import type { CircuitState } from '../../../src/util/circuit.ts'
 
-const MESSAGE = { to: '+491701234567', code: '012345', text: '012345', expiresInSeconds: 600 }
+const MESSAGE = { to: '+491701234567', code: '012345', text: '012345', expiresInSeconds: 600, reference: 'r1' }
 const NEVER = new AbortController().signal
 
-function circuit(options: { failures?: number; pauseMs?: number } = {}) {
+function circuit(options: { failures?: number; pauseMs?: number; undelivered?: number } = {}) {
   const clock = { now: 0 }
   const states: CircuitState[] = []
   const calls: string[] = []
@@ -29,6 +29,9 @@ function circuit(options: { failures?: number; pauseMs?: number } = {}) {
         calls.push('next')
         await inner.act()
       },
+    },
+    reports: {
+      read: (_header, body) => ({ status: 'other', reference: body.toString(), id: 'i', issuedAt: 0 }),
     },
     send: async () => {
       calls.push('send')
@@ -112,6 +115,26 @@ describe('a circuit', () => {
     assert.equal(await probe, 'ticket')
     assert.equal(await send(c), 'ticket')
     assert.deepEqual(c.states, ['open', 'half-open', 'closed'])
+  })
+  test('opens when many messages in a row were not delivered, and closes with one that is taken', async () => {
+    const c = circuit({ undelivered: 3, pauseMs: 1000 })
+    const { reports } = c.breaker
+    assert.equal(reports?.read(() => undefined, Buffer.from('r1'), 0).reference, 'r1')
+    for (const isDelivered of [false, false, true, false, false]) reports?.settled?.(isDelivered)
+    assert.equal(c.breaker.state, 'closed')
+    reports?.settled?.(false)
+    await fails(send(c), 'paused')
+    c.clock.now = 1000
+    await send(c)
+    reports?.settled?.(false)
+    assert.deepEqual(c.states, ['open', 'half-open', 'closed'])
+  })
+  test('takes twenty of them for no accident', () => {
+    const c = circuit()
+    for (let i = 0; i < 19; i++) c.breaker.reports?.settled?.(false)
+    assert.equal(c.breaker.state, 'closed')
+    c.breaker.reports?.settled?.(false)
+    assert.equal(c.breaker.state, 'open')
   })
   test('counts a mistake of the provider’s own as a failure', async () => {
     const c = circuit({ failures: 1 })

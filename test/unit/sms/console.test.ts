@@ -3,7 +3,13 @@ import { test } from 'node:test'
 import { SmsError } from '../../../src/account/sms-provider.ts'
 import { ConsoleSms } from '../../../src/sms/console.ts'
 
-const MESSAGE = { to: '+491701234567', code: '012345', text: '012345 is your code.', expiresInSeconds: 600 }
+const MESSAGE = {
+  to: '+491701234567',
+  code: '012345',
+  text: '012345 is your code.',
+  expiresInSeconds: 600,
+  reference: 'r1',
+}
 
 test('prints the code, and no more of the number than its last two digits', async () => {
   const lines: string[] = []

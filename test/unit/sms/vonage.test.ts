@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type AddressInfo, createServer as createTcpServer } from 'node:net'
@@ -15,6 +16,7 @@ const MESSAGE = {
   code: '012345',
   text: '012345 is your code for example.org.',
   expiresInSeconds: 600,
+  reference: '0b0f7b52-6d1c-4f0e-9d37-0d8f0f6f7a10',
 }
 const GIVEN = '987654'
 const NEVER = new AbortController().signal
@@ -87,6 +89,17 @@ describe('vonage-sms', () => {
       { method: 'POST', path: '/sms/json', body: { from: 'Example', to: '4915123456781', text: MESSAGE.text } },
     ])
     assert.deepEqual(v.texts, [{ to: '4915123456781', text: MESSAGE.text }])
+    assert.deepEqual(v.faults, [])
+  })
+
+  test('names the message, and where receipts go, only when they are read', async (t) => {
+    const v = await vonage(t)
+    const options = { from: 'Example', ...accountAt(v), callback: 'https://example.org/sms/vonage-sms' }
+    await new VonageSms(options).send(MESSAGE, NEVER)
+    await new VonageSms({ ...options, signatureSecret: v.signatureSecret }).send(MESSAGE, NEVER)
+    const [plain, reported] = v.texts
+    assert.deepEqual(Object.keys(plain ?? {}), ['to', 'text'])
+    assert.deepEqual([reported?.ref, reported?.callback], [MESSAGE.reference, options.callback])
     assert.deepEqual(v.faults, [])
   })
 
@@ -341,5 +354,37 @@ describe('errors of the vendor', () => {
     assert.throws(() => verifyAt(v, { baseUrl: 'ftp://sms.example.org' }), /must begin with https:/)
     smsAt(v, { baseUrl: 'http://sms.example.org', allowPlainHttp: true })
     smsAt(v, { baseUrl: 'https://sms.example.org' })
+  })
+})
+
+describe('an application of the account', () => {
+  test('asks by a token of its own each time, and names the request when callbacks are read', async (t) => {
+    const v = await vonage(t)
+    const options = { brand: 'Example', locale: 'de-de', voice: true, signatureSecret: v.signatureSecret }
+    const application = v.application()
+    const verify = new VonageVerify({ ...options, ...accountAt(v, { apiSecret: 'wrong', application }) })
+    const ticket = await verify.send(MESSAGE, NEVER)
+    assert.equal(v.requests.get(ticket)?.ref, MESSAGE.reference)
+    assert.equal(await verify.codes.check(ticket, GIVEN, NEVER), 'wrong')
+    assert.deepEqual(v.faults, [])
+  })
+  test('is refused with another key, or under another name', async (t) => {
+    const [v, other] = [await vonage(t), await vonage(t)]
+    const { id, privateKey } = v.application()
+    const stranger = other.application()
+    for (const application of [
+      { id, privateKey: stranger.privateKey },
+      { id: stranger.id, privateKey },
+    ])
+      assert.equal(await faultOf(v, verifyAt(v, { application }).send(MESSAGE, NEVER)), 'unauthorized')
+  })
+  test('needs an RSA key, and a wrong one is not shown', async (t) => {
+    const v = await vonage(t)
+    const { privateKey: ec } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    for (const privateKey of ['no key at all', ec.export({ type: 'pkcs8', format: 'pem' }).toString()])
+      assert.throws(
+        () => verifyAt(v, { application: { id: 'a', privateKey } }),
+        (e) => e instanceof Error && /must be an RSA key/.test(e.message) && !inspect(e).includes(privateKey),
+      )
   })
 })

@@ -13,6 +13,7 @@ const MESSAGE = {
   code: '012345',
   text: '012345 is your code for example.org.',
   expiresInSeconds: 600,
+  reference: '0b0f7b52-6d1c-4f0e-9d37-0d8f0f6f7a10',
 }
 const NEVER = new AbortController().signal
 
@@ -68,6 +69,20 @@ describe('a message handed over', () => {
     assert.equal(got.headers['fernruf-timestamp'], '1795000000')
     const expected = createHmac('sha256', SECRET).update(`1795000000.${got.body}`).digest('hex')
     assert.equal(got.headers['fernruf-signature'], `v1=${expected}`)
+  })
+  test('is named when the gateway reports what becomes of it', async (t) => {
+    const bodies: string[] = []
+    const url = await gateway(t, (request, response) => {
+      void text(request).then((body) => {
+        bodies.push(body)
+        response.writeHead(204).end()
+      })
+    })
+    const options = { url, secret: SECRET, sender: 'Example' }
+    await new WebhookSms(options).send(MESSAGE, NEVER)
+    await new WebhookSms({ ...options, signatureSecret: SECRET }).send(MESSAGE, NEVER)
+    const ids = bodies.map((body) => (JSON.parse(body) as { readonly id?: string }).id)
+    assert.deepEqual(ids, [undefined, MESSAGE.reference])
   })
   test('is taken with an empty answer too', async (t) => {
     await provider(await gateway(t, saying(204, undefined, ''))).send(MESSAGE, NEVER)
