@@ -74,6 +74,7 @@ const TICK_MS = 100
 const CLEAR_MS = 10 * 60_000
 const TIDY_MS = 60 * 60_000
 const KEYS_MS = 60_000
+const LEFT_MS = 60_000
 /** Answers of a provider that checks a code; everything else is a failure. */
 const CHECKED: ReadonlySet<string> = new Set(['right', 'wrong', 'gone'])
 const SOFTWARE = {
@@ -282,7 +283,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     keys,
     lifetimeMs: limits.login.transfer_lifetime,
     tries: limits.login.transfer_tries,
-    tell: (jid, news) => line.submit(transferNotice(jid, news)),
+    tell: (jid, news) => line.notify(transferNotice(jid, news)),
   })
   const lookups = new Lookups({
     store: measured(stores.lookups, 'lookup', time),
@@ -305,7 +306,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     },
     lockTries: limits.registration.lock_attempts,
     isConnected: async (jid) => (await registry.of(jid)).length > 0,
-    tell: (jid, notice) => line.submit(takeoverNotice(jid, notice)),
+    tell: (jid, notice) => line.notify(takeoverNotice(jid, notice)),
     audit: (jid, event) => {
       m.takeovers.inc({ event })
       audit.info({ account: logs.accountTag(jid), event }, 'takeover')
@@ -510,12 +511,13 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
       })
       return { socket, facts: tlsFactsOf(socket, endPointHash) }
     },
-    accountId: async ({ jid, id }) => {
-      const known = await line.views.load(jid)
-      // One that another node has just replaced, or made, may be known here as it was.
-      if (known.account?.id !== id) line.views.drop(jid)
-      const view = known.account?.id === id ? known : await line.views.load(jid)
-      return view.account?.disabledAt === undefined ? view.account?.id : undefined
+    isStill: async ({ jid, id, epoch }) => {
+      const isSame = ({ account }: AccountView) =>
+        account?.id === id && account.epoch === epoch && account.disabledAt === undefined
+      if (isSame(await line.views.load(jid))) return true
+      // One that another node has just made, replaced or changed may be known here as it was.
+      line.views.drop(jid)
+      return isSame(await line.views.load(jid))
     },
     endElsewhere: (jid) => line.end(jid, 'conflict', 'The resource was bound by another stream.', undefined),
     sessionsOf: async (account) => await registry.of(account),
@@ -626,6 +628,14 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
   })
   const housekeeping = new Housekeeping(logs.part({ part: 'housekeeping' }), [
     { what: 'expiry', everyMs: CLEAR_MS, work: () => inboxStore.expire(Date.now() - config.inbox.open_for) },
+    {
+      what: 'removal of what accounts have left',
+      everyMs: LEFT_MS,
+      isDoneAtStart: true,
+      work: async () => {
+        while (!stop.signal.aborted && (await inboxStore.clear()));
+      },
+    },
     { what: 'sweep', everyMs: CLEAR_MS, work: () => sweepLingering(inboxStore, registry) },
     { what: 'purge of devices', everyMs: CLEAR_MS, work: () => devices.purge() },
     { what: 'purge of key transfers', everyMs: CLEAR_MS, work: () => keyTransfers.purge() },

@@ -171,11 +171,11 @@ export class Accounts {
     await this.#store.setSecrets(id, await this.#passwords.hash(password))
     await this.#onChanged(jid, by?.keepsSessions === true ? 'secrets' : 'password', by?.jid)
   }
-  /** The account is that of another key from now on. @throws AccountError unknown */
-  async setFingerprint(jid: BareJid, fingerprint: string, by?: SessionAccount): Promise<void> {
-    const { id } = await this.#of(jid, by)
-    await this.#store.setFingerprint(id, fingerprint)
-    await this.#onChanged(jid, 'key', by?.jid)
+  /** The account is that of another key from now on, which `change` writes. @throws AccountError unknown; what `change` throws */
+  async changeKey({ id, jid }: Account, by: SessionAccount, change: () => Promise<void>): Promise<void> {
+    if (by.accountId !== id) throw new AccountError('unknown')
+    await change()
+    await this.#onChanged(jid, 'key', by.jid)
   }
   /** A session may be of an account that has been replaced, and not know it yet. */
   async #of(jid: BareJid, by: SessionAccount | undefined): Promise<Account> {

@@ -48,6 +48,8 @@ export interface Certifier<K extends ShownKey = ShownKey> {
   certify(key: K): Promise<Uint8Array>
   /** Keeps the certified key of an account. Idempotent. */
   registered(account: Account, fingerprint: string, ring: Uint8Array): Promise<void>
+  /** Makes the certified key the account's in the place of the former one; false where that is not its key any more. */
+  followed(account: Account, former: string, fingerprint: string, ring: Uint8Array): Promise<boolean>
   /** Certifies the key of an account that has it already, and keeps it with all that is known of it. Rejects when it is revoked. */
   renewed(account: Account, key: K): Promise<Uint8Array>
 }
@@ -167,9 +169,11 @@ export class Registration {
     const next = await or('bad-key', this.#certifier.successor(ring, jid))
     if (next.fingerprint === old) throw new RegistrationError('bad-key')
     const key = await or('not-certified', this.#certifier.certify(next))
-    // First the key: an account whose key is not there lets nobody in.
-    await or('not-certified', this.#certifier.registered(account, next.fingerprint, key))
-    await this.#accounts.setFingerprint(jid, next.fingerprint, by)
+    await this.#accounts.changeKey(account, by, async () => {
+      // Somebody else who has the old key may have been quicker: the word of a key counts as long as it is the account's.
+      const isDone = await or('not-certified', this.#certifier.followed(account, old, next.fingerprint, key))
+      if (!isDone) throw new RegistrationError('bad-revocation')
+    })
     return key
   }
 
@@ -245,7 +249,7 @@ export class Registration {
     )
     return { account, isOwn: false }
   }
-  #refuse(jid: BareJid, kept: Exclude<Kept, { readonly outcome: 'own' }>): never {
+  async #refuse(jid: BareJid, kept: Exclude<Kept, { readonly outcome: 'own' }>): Promise<never> {
     if (kept.outcome === 'gone') throw new VerificationError('expired')
     if (kept.outcome === 'taken') throw new AccountError('taken')
     return this.#takeovers.keep(jid, kept)

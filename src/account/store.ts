@@ -16,6 +16,8 @@ export interface Account {
   readonly delivery: Delivery | undefined
   /** OpenPGP fingerprint recorded at the last registration, 40 upper-case hex. */
   readonly fingerprint: string | undefined
+  /** See `LoginState`. */
+  readonly epoch: number
 }
 
 export type ScramMechanism = 'SCRAM-SHA-1' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512'

@@ -8,6 +8,8 @@ export type LockSecrets = Pick<ScramSecrets, 'salt' | 'iterations' | 'storedKey'
 export interface TakeoverStore {
   /** Somebody who has proven the account's number and waits, or was answered lately; undefined: there is nobody. */
   claim(account: number, now: number): Promise<Claim | undefined>
+  /** The account's devices know of the open claim: its time runs. */
+  told(account: number): Promise<void>
   /** Notes a device's word to an open claim, which holds until `until`; false when there is none. */
   answer(account: number, state: 'agreed' | 'refused', now: number, until: number): Promise<boolean>
   /** Sets the lock, or takes it away; its wrong tries are forgotten. */

@@ -26,6 +26,7 @@ export class TakeoverError extends Error {
 /** What happens to an account around a takeover, for the log. */
 export type TakeoverEvent =
   | 'forced'
+  | 'not told'
   | TakeoverFault
   | `replaced: ${TakeoverReason}`
   | 'kept: own key'
@@ -49,8 +50,8 @@ export interface TakeoversOptions {
   /** Locks that may be tried on one account in a day. */
   readonly lockTries: number
   readonly isConnected: (jid: BareJid) => boolean | Promise<boolean>
-  /** Tells all devices of the account. */
-  readonly tell: (jid: BareJid, notice: Notice) => void
+  /** Tells all devices of the account; whether the notice is safe. */
+  readonly tell: (jid: BareJid, notice: Notice) => Promise<boolean>
   readonly audit: (jid: BareJid, event: TakeoverEvent) => void
   readonly now?: () => number
 }
@@ -93,16 +94,24 @@ export class Takeovers {
     throw new TakeoverError('wrong-lock')
   }
 
-  /** The account stays; its devices are told where they do not know yet. @throws TakeoverError */
-  keep(jid: BareJid, kept: Exclude<Kept, { readonly outcome: 'own' | 'gone' | 'taken' }>): never {
-    const { audit, tell } = this.#options
+  /** The account stays; its devices are told where they do not know yet. @throws TakeoverError, StoreError */
+  async keep(jid: BareJid, kept: Exclude<Kept, { readonly outcome: 'own' | 'gone' | 'taken' }>): Promise<never> {
+    const { audit } = this.#options
     audit(jid, kept.outcome as TakeoverFault)
     if (!('until' in kept)) throw new TakeoverError('disabled')
     const { outcome, until, isNew } = kept
     const isLocked = outcome === 'needs-lock'
-    if (isNew) tell(jid, { until, isLocked })
+    if (isNew) await this.#tell(jid, { until, isLocked })
     // By the day: whoever has the number need not learn when the account was used, and that it is just now.
     throw new TakeoverError(outcome, isLocked ? Math.ceil(until / DAY_MS) * DAY_MS : until)
+  }
+
+  /** What could not be told is told when somebody comes again. */
+  async #tell(jid: BareJid, notice: Notice): Promise<void> {
+    const { accounts, store, tell, audit } = this.#options
+    if (!(await tell(jid, notice))) return audit(jid, 'not told')
+    const account = await accounts.find(jid)
+    if (account !== undefined) await store.told(account.id)
   }
 
   /** Who waits for the account, or was answered lately. */

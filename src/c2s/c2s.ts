@@ -24,8 +24,8 @@ export interface ClientParts {
     'features' | 'bindInlines' | 'secure' | 'bind' | 'resume' | 'readCount' | 'ended'
   >
   readonly secure: (raw: Socket, isGathered: boolean) => Promise<{ readonly socket: Socket; readonly facts: TlsFacts }>
-  /** The id of the account of this address; undefined when there is none or it is disabled. */
-  readonly accountId: (account: LoggedIn) => Promise<number | undefined>
+  /** Whether what was proven at the login still opens the account of this address. */
+  readonly isStill: (account: LoggedIn) => Promise<boolean>
   /** Ends a session of that full JID on another node. */
   readonly endElsewhere: (jid: FullJid, node: string) => void
   readonly sessionsOf: (account: BareJid) => Promise<readonly { readonly jid: FullJid; readonly node: string }[]>
@@ -115,17 +115,17 @@ export class Clients {
 
   /** RFC 6120 §7. A resource that is bound already goes to the newcomer (§7.7.2.2). @throws StanzaError */
   async #bind(stream: Stream, who: LoggedIn, wish: BindWish): Promise<{ jid: FullJid; handler: ClientSession }> {
-    const { session: parts, accountId, sessionsOf, endElsewhere } = this.#parts
+    const { session: parts, isStill, sessionsOf, endElsewhere } = this.#parts
     const { resource: asked, stable, device, skipWaiting, begin } = wish
     const resource =
       asked === undefined || asked === '' ? randomBytes(12).toString('base64url') : prepareResource(asked)
     if (resource === undefined) throw new StanzaError('bad-request', { text: 'This resource cannot be.' })
     const { jid: account, id } = who
-    // Between login and binding the account may have gone, and its address to somebody else.
-    if ((await accountId(who)) !== id)
-      throw new StanzaError('not-allowed', { text: 'This account is not there any more.' })
     const jid = fullJid(account, resource)
     const others = await sessionsOf(account)
+    // Between login and binding the account may have gone, or got another key or password: that ended its sessions, of which this
+    // stream is none yet. After this look nothing is waited for, so whatever changes from now on finds the session.
+    if (!(await isStill(who))) throw new StanzaError('not-allowed', { text: 'This account is not there any more.' })
     const elsewhere = others.find((s) => s.jid === jid && s.node !== parts.node)
     if (elsewhere !== undefined) endElsewhere(jid, elsewhere.node)
     parts.sessions.get(jid)?.end('conflict', 'The resource was bound by another stream.')

@@ -37,4 +37,5 @@ export interface Session extends Recipient {
 export type Origin =
   | { readonly kind: 'client'; readonly session: Session; readonly number: number }
   | { readonly kind: 'remote'; readonly domain: Domain }
-  | { readonly kind: 'server' }
+  /** `safe`: of a message that must not get lost, which even a full inbox takes; called when it is committed or taken. */
+  | { readonly kind: 'server'; readonly safe?: () => void }

@@ -65,6 +65,7 @@ const ANSWERS = {
   'no-key': ['not-allowed', { text: 'This account has no key.' }],
   'bad-secret-key': ['bad-request', { text: 'Invalid private key.' }],
   'bad-token': ['not-authorized', { text: 'Invalid private key token.' }],
+  untold: ['resource-constraint', { text: 'Too busy; try again later.' }],
   waiting: [
     'service-unavailable',
     {

@@ -25,6 +25,7 @@ export class SealedInboxStore implements InboxStore {
   readonly expire: InboxStore['expire']
   readonly lingering: InboxStore['lingering']
   readonly sweep: InboxStore['sweep']
+  readonly clear: InboxStore['clear']
   readonly deviceCursor: InboxStore['deviceCursor']
   readonly saveDevices: InboxStore['saveDevices']
 
@@ -38,6 +39,7 @@ export class SealedInboxStore implements InboxStore {
     this.expire = (before) => store.expire(before)
     this.lingering = (after, limit) => store.lingering(after, limit)
     this.sweep = (account) => store.sweep(account)
+    this.clear = () => store.clear()
     this.deviceCursor = (account, device) => store.deviceCursor(account, device)
     this.saveDevices = (cursors, keep) => store.saveDevices(cursors, keep)
   }

@@ -88,6 +88,11 @@ export interface InboxStore {
   lingering(after: number, limit: number): Promise<readonly { readonly account: number; readonly jid: BareJid }[]>
   /** Removes what lingers in the account's log; entries that a device of it has still to take stay. */
   sweep(account: number): Promise<void>
+  /**
+   * Removes some entries of an account that is gone. Its log went with it; the entries, of which there may be many, come after, and
+   * several nodes may do it at once. @returns whether there is more to do
+   */
+  clear(): Promise<boolean>
   /** What a device has taken; undefined when it is not known. */
   deviceCursor(account: number, device: string): Promise<number | undefined>
   /** Saves cursors, which never go back; of an account's devices only the `keep` seen last stay known. */

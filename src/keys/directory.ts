@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import type { LoginState } from '../account/login-store.ts'
 import type { Account, AccountStore } from '../account/store.ts'
 import { type BareJid, type Domain, domainOf } from '../xmpp/jid.ts'
 import { readBridgeCertificate } from './bridge-certificate.ts'
@@ -133,9 +134,16 @@ export class Keys {
     return (await this.#server.certify(ring, jid, this.#now())).bytes
   }
 
-  /** Keeps the key of an account that has just been registered with it. @throws StoreError */
+  /** Keeps the key of an account that has just been registered with it. @throws KeyError other-key, StoreError */
   registered(account: Pick<Account, 'id' | 'jid'>, fingerprint: string, ring: Uint8Array): Promise<void> {
     return this.#put(account, fingerprint, ring)
+  }
+
+  /** Makes it the account's key in the place of `former`; false where that is not its key any more. @throws StoreError */
+  async followed(account: Pick<Account, 'id' | 'jid'>, former: string, fingerprint: string, ring: Uint8Array) {
+    const isDone = await this.#store.follow({ account: account.id, fingerprint, ring }, former)
+    if (isDone) this.#changed(account.jid)
+    return isDone
   }
 
   /**
@@ -162,7 +170,7 @@ export class Keys {
   async login(
     certificate: Uint8Array,
     domain: Domain,
-  ): Promise<{ readonly jid: BareJid; readonly account: number; readonly fingerprint: string }> {
+  ): Promise<{ readonly jid: BareJid; readonly account: LoginState; readonly fingerprint: string }> {
     try {
       return await this.#login(certificate, domain)
     } catch (error) {
@@ -175,7 +183,7 @@ export class Keys {
   async #login(
     certificate: Uint8Array,
     domain: Domain,
-  ): Promise<{ readonly jid: BareJid; readonly account: number; readonly fingerprint: string }> {
+  ): Promise<{ readonly jid: BareJid; readonly account: LoginState; readonly fingerprint: string }> {
     // What is stored is verified again, but not the signatures that were just verified in the shown ring.
     const judge = { ...this.#judge, verdicts: new Map<string, Promise<boolean>>() }
     const { jid, fingerprint, ring } = await this.#candidate(certificate, domain, judge)
@@ -184,7 +192,7 @@ export class Keys {
     if (account.fingerprint !== fingerprint) throw new KeyError('other-key')
     await this.#merge(account, jid, ring, judge)
     if (account.disabledAt !== undefined) throw new KeyError('account-disabled')
-    return { jid, account: account.id, fingerprint }
+    return { jid, account, fingerprint }
   }
 
   /**
@@ -247,7 +255,7 @@ export class Keys {
     await this.#put(account, ring.fingerprint, bytes)
   }
   async #put({ id, jid }: Pick<Account, 'id' | 'jid'>, fingerprint: string, ring: Uint8Array): Promise<void> {
-    await this.#store.put({ account: id, fingerprint, ring })
+    if (!(await this.#store.put({ account: id, fingerprint, ring }))) throw new KeyError('other-key')
     this.#changed(jid)
   }
 

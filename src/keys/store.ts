@@ -23,8 +23,10 @@ export interface StoredServerKey {
 /** Tables `public_key` and `server_key`. */
 export interface KeyStore {
   find(account: number): Promise<StoredKey | undefined>
-  /** Adds or replaces the account's key. */
-  put(key: StoredKey): Promise<void>
+  /** Keeps what is known of the account's key; false where it is not the account's, or not any more. */
+  put(key: StoredKey): Promise<boolean>
+  /** Makes it the account's key in the place of `former`, and ends its tokens; false, and nothing happens, where that is not its key any more. */
+  follow(key: StoredKey, former: string): Promise<boolean>
   serverKeys(): Promise<readonly StoredServerKey[]>
   /** Makes it the current key if there is none yet; otherwise nothing happens. */
   addFirstServerKey(key: Omit<StoredServerKey, 'isCurrent'>): Promise<void>

@@ -15,9 +15,10 @@ const TOKEN_DIGITS = 40
 
 /**
  * `no-key`: the account was registered without a key; `bad-secret-key`: not the account's secret key, or not locked with a passphrase;
- * `bad-token`: unknown, used or over; `throttled`: too many tries from this address.
+ * `bad-token`: unknown, used or over; `throttled`: too many tries from this address;
+ * `untold`: the account's devices could not be told, so nothing is handed out.
  */
-export type TransferFault = 'no-key' | 'bad-secret-key' | 'bad-token' | 'throttled'
+export type TransferFault = 'no-key' | 'bad-secret-key' | 'bad-token' | 'throttled' | 'untold'
 
 export class TransferError extends Error {
   override readonly name = 'TransferError'
@@ -39,8 +40,8 @@ export interface KeyTransfersOptions {
   readonly lifetimeMs: number
   /** Tokens tried from one address. */
   readonly tries: { readonly count: number; readonly perMs: number }
-  /** All devices of the account hear of it. */
-  readonly tell: (jid: BareJid, news: TransferNews) => void
+  /** All devices of the account hear of it; whether the notice is safe. */
+  readonly tell: (jid: BareJid, news: TransferNews) => Promise<boolean>
   readonly now?: () => number
 }
 
@@ -67,7 +68,7 @@ export class KeyTransfers {
     this.#now = now
   }
 
-  /** Keeps the account's locked secret keyring for another device. @returns the token @throws TransferError no-key, bad-secret-key; StoreError */
+  /** Keeps the account's locked secret keyring for another device. @returns the token @throws TransferError no-key, bad-secret-key, untold; StoreError */
   async put(jid: BareJid, ring: Uint8Array): Promise<string> {
     const account = await this.#accounts.find(jid)
     if (account?.fingerprint === undefined) throw new TransferError('no-key')
@@ -80,11 +81,11 @@ export class KeyTransfers {
     const token = Array.from({ length: TOKEN_DIGITS }, () => randomInt(10)).join('')
     const expiresAt = this.#now() + this.#lifetimeMs
     await this.#store.put({ account: account.id, tokenHash: hashOf(token), ring, expiresAt })
-    this.#tell(jid, 'left')
+    await this.#told(jid, 'left')
     return token
   }
 
-  /** What was left under the token, and the account's certified public key; once. @throws TransferError bad-token, throttled; StoreError */
+  /** What was left under the token, and the account's certified public key; once. @throws TransferError bad-token, throttled, untold; StoreError */
   async take(token: string, ip: string): Promise<{ readonly secret: Uint8Array; readonly public: Uint8Array }> {
     const network = networkOf(ip)
     if (!this.#tries.has(network)) throw new TransferError('throttled')
@@ -94,8 +95,13 @@ export class KeyTransfers {
     const account = taken && (await this.#accounts.find(taken.jid))
     const key = account && (await this.#keys.of(account))
     if (taken === undefined || key === undefined) throw new TransferError('bad-token')
-    this.#tell(taken.jid, 'fetched')
+    await this.#told(taken.jid, 'fetched')
     return { secret: taken.ring, public: key.ring }
+  }
+
+  /** Before anybody gets anything: no key goes its way unnoticed. */
+  async #told(jid: BareJid, news: TransferNews): Promise<void> {
+    if (!(await this.#tell(jid, news))) throw new TransferError('untold')
   }
 
   purge(): Promise<number> {

@@ -6,11 +6,12 @@ import type { PushDevice } from './store.ts'
 /** Waits between the tries of one wake-up; the last is longer than the circuit's pause. */
 const WAITS_MS: readonly number[] = [2_000, 10_000, 40_000]
 /** What another try may not change. */
-const FINAL: ReadonlySet<PushFault> = new Set(['gone', 'refused', 'unauthorized'])
+const FINAL: ReadonlySet<string> = new Set(['gone', 'refused', 'unauthorized'])
 const MAX_AT_ONCE = 16
-const MAX_WAITING = 10_000
+/** Those between two tries count too: a gateway that is away for a minute would fill the memory with them. */
+const MAX_PENDING = 20_000
 
-/** `dropped`: too many were waiting; `late`: the device had come meanwhile, so it was not tried again. */
+/** `dropped`: too many were pending; `late`: the device had come meanwhile, so it was not tried again. */
 export type WakeOutcome = 'sent' | 'dropped' | 'late' | PushFault
 
 /** One wake-up on its way. */
@@ -30,6 +31,7 @@ export class WakeSender {
   readonly #gone: (device: PushDevice) => void
   readonly #waiting: { readonly wake: Wake; readonly tries: number }[] = []
   #running = 0
+  #pending = 0
 
   /** `gone` is told when the provider knows a device no longer; `report` of each try, and of what was not tried. */
   constructor(parts: {
@@ -54,14 +56,15 @@ export class WakeSender {
   }
 
   send(wake: Wake): void {
+    if (this.#pending >= MAX_PENDING) {
+      this.#report('dropped')
+      return
+    }
+    this.#pending++
     this.#enter(wake, 0)
   }
   #enter(wake: Wake, tries: number): void {
     if (this.#signal.aborted) return
-    if (this.#waiting.length >= MAX_WAITING) {
-      this.#report('dropped')
-      return
-    }
     this.#waiting.push({ wake, tries })
     if (this.#running < MAX_AT_ONCE) void this.#run()
   }
@@ -74,12 +77,12 @@ export class WakeSender {
       this.#report(outcome)
       if (outcome === 'gone') this.#gone(wake.device)
       const wait = WAITS_MS[tries]
-      const isOver = outcome === 'sent' || outcome === 'late' || outcome === 'dropped' || FINAL.has(outcome)
-      if (!isOver && wait !== undefined) this.#again(wake, tries + 1, wait)
+      if (outcome === 'sent' || outcome === 'late' || FINAL.has(outcome) || wait === undefined) this.#pending--
+      else this.#again(wake, tries + 1, wait)
     }
     this.#running--
   }
-  async #try({ device, isStillWanted }: Wake, tries: number): Promise<WakeOutcome> {
+  async #try({ device, isStillWanted }: Wake, tries: number): Promise<Exclude<WakeOutcome, 'dropped'>> {
     try {
       if (tries > 0 && !(await isStillWanted())) return 'late'
       await this.#circuit.guarded(() =>

@@ -130,11 +130,13 @@ export class Delivery {
     const takers = mayHold ? this.#takers(message, targets) : undefined
     if (takers !== undefined && inbox.mayHold(account, takers)) {
       const entry = inbox.hold(fresh, takers)
+      tellSafe(entry, origin)
       for (const taker of takers) taker.give(entry, this.#annotated(message, taker))
       this.#copiesOf(message, senderView && message, policy, this.#deps.registry.of(view.jid), targets)
       return { progress: 'pending', entry }
     }
-    if (!inbox.hasRoom(account)) {
+    const mustStay = origin.kind === 'server' && origin.safe !== undefined
+    if (!mustStay && !inbox.hasRoom(account)) {
       const text = 'The inbox of this account is full.'
       this.#deps.bounce(message, new StanzaError('resource-constraint', { text }), origin)
       return SETTLED
@@ -144,6 +146,7 @@ export class Delivery {
       this.#deps.bounce(message, new StanzaError('resource-constraint', { text: 'Too busy; try again later.' }), origin)
       return SETTLED
     }
+    tellSafe(entry, origin)
     return { progress: 'pending', entry }
   }
   /** The targets' sessions when all are of this node and accept it now, so that the message may go to them ahead of its commit. */
@@ -270,4 +273,7 @@ export class Delivery {
     const given = this.#deps.toSession(stanza, session, 'received', true)
     if (given !== undefined) session.send(given)
   }
+}
+function tellSafe(entry: Entry, origin: Origin): void {
+  if (origin.kind === 'server' && origin.safe !== undefined) entry.whenSafe(origin.safe)
 }

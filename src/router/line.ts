@@ -323,6 +323,17 @@ export class Router implements Line, LinePort {
   submit(stanza: Stanza): void {
     route(this, this.#deps.served, stanza, SERVER)
   }
+  /** The same for what an account must hear of, however full its inbox is: true when it is committed or taken, false when it is not in time. */
+  notify(message: Message): Promise<boolean> {
+    const { promise, resolve } = Promise.withResolvers<boolean>()
+    const late = setTimeout(() => resolve(false), NOTICE_MS)
+    const safe = (): void => {
+      clearTimeout(late)
+      resolve(true)
+    }
+    route(this, this.#deps.served, message, { kind: 'server', safe })
+    return promise
+  }
   sendTo(recipient: Pick<Recipient, 'jid' | 'node'>, stanza: Stanza): void {
     this.#delivery.sendTo(recipient, stanza)
   }
@@ -435,6 +446,8 @@ export class Router implements Line, LinePort {
         this.#deps.serverKeysChanged?.()
         break
       case 'end':
+        // Whoever binds from now on is looked at anew.
+        if (!isFull(frame.address)) this.views.drop(bareOf(frame.address))
         this.#endHere(frame.address, frame.condition, frame.text, frame.except)
         break
     }
@@ -451,4 +464,6 @@ function settle(origin: Origin): void {
   if (origin.kind === 'client') (origin.session as LocalSession).settled(origin.number)
 }
 const SERVER: Origin = { kind: 'server' }
+/** Whoever waits for a notice gives up after 15 s. */
+const NOTICE_MS = 5_000
 const SUBSCRIPTIONS: ReadonlySet<string> = new Set(['subscribe', 'subscribed', 'unsubscribe', 'unsubscribed'])

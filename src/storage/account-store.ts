@@ -5,9 +5,10 @@ import { domainOf } from '../xmpp/jid.ts'
 import type { Database, Param, Sql } from './sql.ts'
 
 /** SQLite's `returning` knows no alias. */
-const RETURNED = 'id, jid, is_number, created_at, disabled_at, delivery, fingerprint'
+const RETURNED = 'id, jid, is_number, created_at, disabled_at, delivery, fingerprint, login_epoch'
 /** Columns of `account as a`, for every statement that gives an `AccountRow`. */
-export const ACCOUNT_COLUMNS = 'a.id, a.jid, a.is_number, a.created_at, a.disabled_at, a.delivery, a.fingerprint'
+export const ACCOUNT_COLUMNS =
+  'a.id, a.jid, a.is_number, a.created_at, a.disabled_at, a.delivery, a.fingerprint, a.login_epoch'
 export interface AccountRow {
   readonly id: number
   readonly jid: BareJid
@@ -16,6 +17,7 @@ export interface AccountRow {
   readonly disabled_at: number | null
   readonly delivery: Delivery | null
   readonly fingerprint: string | null
+  readonly login_epoch: number
 }
 export const accountOf = (row: AccountRow): Account => ({
   id: row.id,
@@ -25,6 +27,7 @@ export const accountOf = (row: AccountRow): Account => ({
   disabledAt: row.disabled_at ?? undefined,
   delivery: row.delivery ?? undefined,
   fingerprint: row.fingerprint ?? undefined,
+  epoch: row.login_epoch,
 })
 
 interface SecretsRow {
@@ -168,6 +171,15 @@ export async function insertAccount(
   if (row === undefined) return undefined
   await insertSecrets(sql, row.id, secrets)
   return accountOf(row)
+}
+
+/** Within a transaction; false where the account has not that former key. */
+export async function replaceFingerprint(sql: Sql, id: number, former: string, fingerprint: string): Promise<boolean> {
+  const rows = await sql.query(
+    `update account set fingerprint = $3, login_epoch = login_epoch + 1 where id = $1 and fingerprint = $2 returning id`,
+    [id, former, fingerprint],
+  )
+  return rows.length > 0
 }
 
 /** There are as many texts of this as there are mechanisms. */

@@ -9,6 +9,8 @@ import type { SqliteDatabase } from './sqlite/database.ts'
 const KEPT_FOR = 24 * 3_600_000
 /** Entries that expire in one batch. */
 const EXPIRE_AT_ONCE = 500
+/** Entries of accounts that are gone, removed in one step. */
+const CLEARED_AT_ONCE = 2_000
 
 interface EntryRow {
   readonly account_id: number
@@ -54,7 +56,7 @@ const onSqlite = (database: SqliteDatabase): Dialect => ({
   commit: (plan) => database.commitBatch(plan),
 })
 
-/** Tables `log`, `entry`, `batch` and `stream_mark`. */
+/** Tables `log`, `entry`, `removed_log`, `batch` and `stream_mark`. */
 export class SqlInboxStore implements InboxStore {
   readonly #database: Database
   readonly #dialect: Dialect
@@ -145,6 +147,23 @@ export class SqlInboxStore implements InboxStore {
     })
   }
 
+  clear(): Promise<boolean> {
+    return this.#database.transaction(async (sql) => {
+      // Whoever else is at it has locked its account; a commit to its log cannot come any more.
+      const [gone] = await sql.query<{ account_id: number }>(this.#texts.removed)
+      if (gone === undefined) return false
+      const { account_id: account } = gone
+      const [step] = await sql.query<{ found: number; last: number | null }>(
+        `select count(*) as found, max(id) as last from (
+           select id from entry where account_id = $1 order by id limit $2) as e`,
+        [account, CLEARED_AT_ONCE],
+      )
+      await sql.query('delete from entry where account_id = $1 and id <= $2', [account, step?.last ?? 0])
+      if (step?.found !== CLEARED_AT_ONCE) await sql.query('delete from removed_log where account_id = $1', [account])
+      return true
+    })
+  }
+
   async deviceCursor(account: number, device: string): Promise<number | undefined> {
     const [row] = await this.#database.query<{ cursor: number }>(
       'select cursor from device_cursor where account_id = $1 and device = $2',
@@ -219,6 +238,7 @@ function textsFor({ ranges, first, last, listed, isPostgres }: Dialect) {
     lock: isPostgres
       ? 'select lingers from log where account_id = $1 for update'
       : 'select lingers from log where account_id = $1',
+    removed: `select account_id from removed_log order by account_id limit 1${isPostgres ? ' for update skip locked' : ''}`,
     sweep: `
       delete from entry as e where account_id = $1 and id >= $2 and archived = 0 and id <= coalesce(
         (select min(cursor) from device_cursor where account_id = $1), (select cursor from log where account_id = $1))

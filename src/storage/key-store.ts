@@ -1,5 +1,6 @@
 import type { KeyStore, StoredKey, StoredServerKey } from '../keys/store.ts'
-import type { Database } from './sql.ts'
+import { replaceFingerprint } from './account-store.ts'
+import type { Database, Sql } from './sql.ts'
 
 interface KeyRow {
   readonly fingerprint: string
@@ -26,12 +27,26 @@ export class SqlKeyStore implements KeyStore {
     return row && { account, fingerprint: row.fingerprint, ring: row.ring }
   }
 
-  async put({ account, fingerprint, ring }: StoredKey): Promise<void> {
-    await this.#database.query(
-      `insert into public_key (account_id, fingerprint, ring) values ($1, $2, $3)
-       on conflict (account_id) do update set fingerprint = excluded.fingerprint, ring = excluded.ring`,
-      [account, fingerprint, ring],
-    )
+  put(key: StoredKey): Promise<boolean> {
+    return this.#database.transaction(async (sql) => {
+      // Whoever gives the account another key waits, or is waited for.
+      const locking = sql.dialect === 'postgres' ? ' for share' : ''
+      const [row] = await sql.query<{ fingerprint: string | null }>(
+        `select fingerprint from account where id = $1${locking}`,
+        [key.account],
+      )
+      if (row?.fingerprint !== key.fingerprint) return false
+      await putRing(sql, key)
+      return true
+    })
+  }
+
+  follow(key: StoredKey, former: string): Promise<boolean> {
+    return this.#database.transaction(async (sql) => {
+      if (!(await replaceFingerprint(sql, key.account, former, key.fingerprint))) return false
+      await putRing(sql, key)
+      return true
+    })
   }
 
   async serverKeys(): Promise<readonly StoredServerKey[]> {
@@ -75,4 +90,12 @@ export class SqlKeyStore implements KeyStore {
     )
     return gone.length > 0
   }
+}
+
+async function putRing(sql: Sql, { account, fingerprint, ring }: StoredKey): Promise<void> {
+  await sql.query(
+    `insert into public_key (account_id, fingerprint, ring) values ($1, $2, $3)
+     on conflict (account_id) do update set fingerprint = excluded.fingerprint, ring = excluded.ring`,
+    [account, fingerprint, ring],
+  )
 }

@@ -37,7 +37,7 @@ const DEVICES = `
   from device d join account a on a.id = d.account_id
   where d.account_id = $1 order by d.last_seen desc, d.agent`
 const TOKENS = `
-  select ${ACCOUNT_COLUMNS}, a.login_epoch, t.slot, t.mechanism, t.seed, t.issued_at, t.expires_at,
+  select ${ACCOUNT_COLUMNS}, t.slot, t.mechanism, t.seed, t.issued_at, t.expires_at,
     case when t.epoch = a.login_epoch then 1 else 0 end as is_trusted
   from account a left join fast_token t on t.account_id = a.id and t.agent = $2 where a.jid = $1`
 const ISSUE = `
@@ -63,7 +63,6 @@ interface DeviceRow {
   readonly has_token: number
 }
 interface TokenRow {
-  readonly login_epoch: number
   readonly slot: TokenSlot | null
   readonly mechanism: string
   readonly seed: Uint8Array

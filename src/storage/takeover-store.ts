@@ -37,6 +37,10 @@ export class SqlTakeoverStore implements TakeoverStore {
     return row && { state: row.state, askedAt: row.asked_at, ripeAt: row.ripe_at, expiresAt: row.expires_at }
   }
 
+  async told(account: number): Promise<void> {
+    await this.#database.query('update takeover set told = 1 where account_id = $1', [account])
+  }
+
   async answer(account: number, state: 'agreed' | 'refused', now: number, until: number): Promise<boolean> {
     const rows = await this.#database.query(
       'update takeover set state = $2, expires_at = $4 where account_id = $1 and expires_at > $3 returning state',

@@ -92,14 +92,14 @@ const FORMER_ACCOUNT = `select ${ACCOUNT_COLUMNS} from account a where a.jid = $
 /** Never none, of an account that is there. */
 const TAKEOVER = `
   select l.at as last_active, case when r.account_id is null then 0 else 1 end as has_lock,
-    t.state, t.asked_at, t.ripe_at, t.expires_at
+    t.state, t.asked_at, t.ripe_at, t.expires_at, t.told
   from account a left join last_active l on l.account_id = a.id
   left join registration_lock r on r.account_id = a.id left join takeover t on t.account_id = a.id
   where a.id = $1`
 const CLAIM = `
   insert into takeover (account_id, state, asked_at, ripe_at, expires_at) values ($1, $2, $3, $4, $5)
   on conflict (account_id) do update set
-    state = excluded.state, asked_at = excluded.asked_at, ripe_at = excluded.ripe_at, expires_at = excluded.expires_at`
+    state = excluded.state, asked_at = excluded.asked_at, ripe_at = excluded.ripe_at, expires_at = excluded.expires_at, told = 0`
 /** What was longer ago counts half, with each period again. */
 const SENT = `
   insert into reputation as r (kind, key, sent, confirmed, ends_at) values ($1, $2, 1, 0, $3)
@@ -339,9 +339,11 @@ async function weigh(
   if (request.forced === 0) return { outcome: 'taken' }
   const [found] = await sql.query<TakeoverRow>(TAKEOVER, [former.id])
   const lastActive = isConnected ? now : (found?.last_active ?? undefined)
-  const claim = found && claimOf(found)
+  const known = found && claimOf(found)
   // Whoever had the number once opens nothing anew by it: such a code is good for the claim that it has opened.
-  if (isBound && (claim === undefined || claim.expiresAt <= now)) return { outcome: 'gone' }
+  if (isBound && (known === undefined || known.expiresAt <= now)) return { outcome: 'gone' }
+  // A claim that the devices do not know of, since the server stopped before or could not keep the notice, begins anew.
+  const claim = known?.state === 'waiting' && found?.told !== 1 ? undefined : known
   const verdict = judge({ now, lastActive, hasLock: found?.has_lock === 1, isUnlocked, claim }, rules)
   if (verdict.outcome === 'ripe') return { outcome: 'ripe', former, reason: verdict.reason }
   const opened = verdict.outcome === 'refused' ? undefined : verdict.opened
@@ -367,6 +369,7 @@ interface TakeoverRow {
   readonly asked_at: number
   readonly ripe_at: number
   readonly expires_at: number
+  readonly told: number | null
 }
 const claimOf = (row: TakeoverRow): Claim | undefined =>
   row.state === null

@@ -28,6 +28,7 @@ export interface BoundSession extends StreamHandler, Session {
 export interface LoggedIn {
   readonly jid: BareJid
   readonly id: number
+  readonly epoch: number
 }
 
 /** What is to be bound. */

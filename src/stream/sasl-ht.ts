@@ -67,7 +67,7 @@ export class HashedToken implements Mechanism {
       if (!(cause instanceof TokenError)) throw cause
       throw new SaslError(CONDITIONS[cause.fault], undefined, { cause })
     }
-    return { kind: 'success', jid, account: this.#login.state.id, additional: this.#login.answer }
+    return { kind: 'success', jid, account: this.#login.state, additional: this.#login.answer }
   }
   step(): never {
     throw new SaslError('malformed-request')

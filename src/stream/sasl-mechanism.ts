@@ -1,4 +1,5 @@
 import type { DecoySecrets } from '../account/decoy-secrets.ts'
+import type { LoginState } from '../account/login-store.ts'
 import type { Passwords } from '../account/password.ts'
 import type { AccountStore } from '../account/store.ts'
 import { type BareJid, bareJid, type Domain, parseJid, prepareLocal } from '../xmpp/jid.ts'
@@ -30,7 +31,7 @@ export interface SaslContext {
   readonly bridgeLogin: (
     certificate: Uint8Array,
     domain: Domain,
-  ) => Promise<{ readonly jid: BareJid; readonly account: number }>
+  ) => Promise<{ readonly jid: BareJid; readonly account: LoginState }>
 }
 
 /** What one message of the initiating entity led to. */
@@ -39,8 +40,8 @@ export type SaslStep =
   | {
       readonly kind: 'success'
       readonly jid: BareJid
-      /** The account's id, as it was when its credentials were read: later there may be another account of this address. */
-      readonly account: number
+      /** As it was when its credentials were read: later they may be others, or another account of this address. */
+      readonly account: LoginState
       readonly additional: Buffer | undefined
     }
 

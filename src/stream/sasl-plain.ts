@@ -39,7 +39,7 @@ export class Plain implements Mechanism {
     const isRight = await this.#verify(passwords, password, found?.secrets ?? decoys.of(jid, MADE_UP))
     if (!isRight || found?.secrets === undefined) throw new SaslError('not-authorized')
     if (found.account.disabledAt !== undefined) throw new SaslError('account-disabled')
-    return { kind: 'success', jid, account: found.account.id, additional: undefined }
+    return { kind: 'success', jid, account: found.account, additional: undefined }
   }
 
   async #verify(passwords: SaslContext['passwords'], ...of: Parameters<SaslContext['passwords']['verify']>) {

@@ -148,7 +148,7 @@ function finish(exchange: Exchange, text: string): SaslStep {
   if (!isProven || !exchange.real || !exchange.account || !isBound) throw new SaslError('not-authorized')
   if (exchange.account.disabledAt !== undefined) throw new SaslError('account-disabled')
   const signature = createHmac(name, exchange.secrets.serverKey).update(message).digest('base64')
-  return { kind: 'success', jid: exchange.jid, account: exchange.account.id, additional: Buffer.from(`v=${signature}`) }
+  return { kind: 'success', jid: exchange.jid, account: exchange.account, additional: Buffer.from(`v=${signature}`) }
 }
 
 /** RFC 5802 §7: printable ASCII without the comma. */

@@ -56,7 +56,10 @@ export class Sasl1 {
         }
         const payload = result.additional === undefined ? [] : [encodePayload(result.additional)]
         stream.sendElement(el('success', NS_SASL, {}, ...payload))
-        this.#host.authenticated({ jid: result.jid, id: result.account }, this.#mechanism?.name ?? '')
+        this.#host.authenticated(
+          { jid: result.jid, id: result.account.id, epoch: result.account.epoch },
+          this.#mechanism?.name ?? '',
+        )
         this.#mechanism = undefined
         stream.restart()
       },

@@ -43,7 +43,7 @@ interface Attempt {
   state: LoginState | undefined
   jid: BareJid | undefined
   /** The id of the account whose credentials were checked. */
-  account: number | undefined
+  account: LoginState | undefined
   /** Tasks to come, the one under way first. */
   readonly tasks: { readonly name: string; salt: Pick<ScramSecrets, 'salt' | 'iterations'> | undefined }[]
 }
@@ -130,7 +130,7 @@ export class Sasl2 {
     attempt.account = step.account
     attempt.state = attempt.token?.login?.state ?? attempt.state
     // Between the two the account has gone, and its address to somebody else.
-    if (attempt.state !== undefined && attempt.state.id !== step.account) throw new SaslError('credentials-expired')
+    if (attempt.state !== undefined && attempt.state.id !== step.account.id) throw new SaslError('credentials-expired')
     await this.#findTasks(attempt, step.jid)
     const additional = step.additional === undefined ? [] : [base64Element('additional-data', step.additional)]
     if (attempt.tasks.length > 0) this.#continue(attempt, additional)
@@ -192,7 +192,8 @@ export class Sasl2 {
     } catch (cause) {
       throw new SaslError('temporary-auth-failure', undefined, { cause })
     }
-    const account = { jid, id: attempt.account as number }
+    const { id, epoch } = attempt.account as LoginState
+    const account = { jid, id, epoch }
     this.#host.authenticated(account, request.mechanism)
     this.#state = 'idle'
     const success = (identity: string, ...inline: readonly Element[]): Element =>

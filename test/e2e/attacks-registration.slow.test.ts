@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { phoneKey } from '../helpers/bridge-certificate.ts'
-import { codeIn, KONTALK_CODE, registrationForm, shown, WIDE_BUDGETS } from '../helpers/kontalk.ts'
+import { codeIn, KONTALK_CODE, registrationForm, shown, WIDE_BUDGETS } from '../helpers/kontalk-phone.ts'
 import { authenticate, secureStream } from '../helpers/login.ts'
 import { write } from '../helpers/match-element.ts'
 import { PASSWORD, type Story, story } from '../helpers/story.ts'

@@ -8,7 +8,7 @@ import { Verification, VerificationError } from '../../src/account/verification.
 import type { Stores } from '../../src/storage/open.ts'
 import { SqlVerificationStore } from '../../src/storage/verification-store.ts'
 import type { BareJid } from '../../src/xmpp/jid.ts'
-import { registrationForm } from '../helpers/kontalk.ts'
+import { registrationForm } from '../helpers/kontalk-phone.ts'
 import { bind, logIn, secureStream } from '../helpers/login.ts'
 import { write } from '../helpers/match-element.ts'
 import { Random } from '../helpers/random.ts'

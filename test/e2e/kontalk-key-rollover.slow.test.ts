@@ -1,20 +1,17 @@
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
 import { after, before, describe, test } from 'node:test'
 import { revokeKey } from 'openpgp'
-import { type PhoneKey, phoneKey } from '../helpers/bridge-certificate.ts'
-import { KONTALK_CODE, registersKey, registrationForm, shown, WIDE_BUDGETS } from '../helpers/kontalk.ts'
-import { auth, bind, secureStream } from '../helpers/login.ts'
+import type { PhoneKey } from '../helpers/bridge-certificate.ts'
+import { KONTALK_CODE, keyFor, People, registrationForm, WIDE_BUDGETS } from '../helpers/kontalk-phone.ts'
+import { bind } from '../helpers/login.ts'
 import { write } from '../helpers/match-element.ts'
 import { startTestServers, type TestServers } from '../helpers/test-server.ts'
-import { type ConnectionSettings, XmppConnection } from '../helpers/xmpp-connection.ts'
+import type { XmppConnection } from '../helpers/xmpp-connection.ts'
 
 const KEY = 'http://kontalk.org/protocol/register#key'
-const DAY_MS = 86_400_000
 
 let servers: TestServers
-let nodes: readonly ConnectionSettings[]
-const opened: XmppConnection[] = []
+let people: People
 before(async () => {
   const config = {
     account: { registration: ['sms'] },
@@ -22,40 +19,13 @@ before(async () => {
     limits: { registration: WIDE_BUDGETS },
   }
   servers = await startTestServers(2, config)
-  nodes = servers.servers.map(({ starttlsPort }) => ({ port: starttlsPort, domain: servers.domain }))
+  people = new People(servers)
 })
 after(async () => {
-  for (const c of opened) c.destroy()
+  people.leave()
   await servers.stop()
 })
 
-let numbers = 0
-const made = (jid: string): Promise<PhoneKey> => phoneKey(jid, { date: new Date(Date.now() - 10 * DAY_MS) })
-async function newcomer() {
-  const phone = `+49151${String(25_000_000 + numbers++)}`
-  const jid = `${createHash('sha1').update(phone).digest('hex')}@localhost`
-  const key = await made(jid)
-  const ring = await registersKey(servers, nodes[0] as ConnectionSettings, phone, key)
-  return { jid, key: { ...key, ring } }
-}
-/** @returns the connection, or the condition of the refusal */
-async function logsIn(key: PhoneKey, node = 0, resource = 'phone'): Promise<XmppConnection | string> {
-  const c = await XmppConnection.open({ ...(nodes[node] as ConnectionSettings), ...shown(key) })
-  opened.push(c)
-  await secureStream(c)
-  c.write(auth('EXTERNAL', '='))
-  const answer = await c.element()
-  if (answer.name !== 'success') return write(answer)
-  await c.openStream()
-  await c.features()
-  await bind(c, resource)
-  return c
-}
-async function online(key: PhoneKey, node = 0, resource = 'phone'): Promise<XmppConnection> {
-  const c = await logsIn(key, node, resource)
-  if (typeof c === 'string') throw new Error(c)
-  return c
-}
 async function revoked({ key }: PhoneKey): Promise<Buffer> {
   const { publicKey } = await revokeKey({ key, format: 'object' })
   return Buffer.from(publicKey.write())
@@ -68,9 +38,13 @@ async function rolls(device: XmppConnection, next: Uint8Array, old: Uint8Array):
 
 describe('b.9: a key follows another one', () => {
   test('the account stays, the new key is certified and logs in, the old one does not, and its sessions end on all nodes', async () => {
-    const { jid, key } = await newcomer()
-    const next = await made(jid)
-    const [asking, here, there] = [await online(key), await online(key, 0, 'here'), await online(key, 1, 'there')]
+    const { jid, key } = await people.registers()
+    const next = await keyFor(jid)
+    const [asking, here, there] = [
+      await people.device(key),
+      await people.device(key, 0, 'here'),
+      await people.device(key, 1, 'there'),
+    ]
     const account = await servers.stores.accounts.find(jid as never)
 
     const answer = await rolls(asking, next.ring, await revoked(key))
@@ -80,36 +54,47 @@ describe('b.9: a key follows another one', () => {
     asking.write(`<iq type='get' id='still' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>`)
     assert.equal((await asking.element()).attrs.id, 'still')
 
-    assert.match(String(await logsIn(key, 1)), /not-authorized/)
-    assert.match(String(await logsIn({ ...key, ring: await revoked(key) })), /not-authorized/)
-    await online({ ...next, ring }, 1)
+    assert.match(String(await people.logsIn(key, 1)), /not-authorized/)
+    assert.match(String(await people.logsIn({ ...key, ring: await revoked(key) })), /not-authorized/)
+    await people.device({ ...next, ring }, 1)
     const after = await servers.stores.accounts.find(jid as never)
     assert.deepEqual([after?.id, after?.fingerprint], [account?.id, next.fingerprint])
   })
 
   test('whose answer was lost logs in with the new key all the same', async () => {
-    const { jid, key } = await newcomer()
-    const next = await made(jid)
-    await rolls(await online(key), next.ring, await revoked(key))
-    await online(next)
+    const { jid, key } = await people.registers()
+    const next = await keyFor(jid)
+    await rolls(await people.device(key), next.ring, await revoked(key))
+    await people.device(next)
+  })
+
+  test('whoever had logged in by the old key, and binds afterwards, is not let in', async () => {
+    const { jid, key } = await people.registers()
+    const next = await keyFor(jid)
+    const waiting = [await people.logsIn(key, 0), await people.logsIn(key, 1)]
+    await rolls(await people.device(key), next.ring, await revoked(key))
+    for (const c of waiting) {
+      assert.ok(typeof c !== 'string')
+      await assert.rejects(bind(c, 'late'), /not-allowed/)
+    }
   })
 
   test('without the revocation of just this key, or for another account, nothing changes', async () => {
-    const { jid, key } = await newcomer()
-    const other = await newcomer()
-    const next = await made(jid)
-    const device = await online(key)
+    const { jid, key } = await people.registers()
+    const other = await people.registers()
+    const next = await keyFor(jid)
+    const device = await people.device(key)
     const forbidden = /type='error'.*<forbidden .*Invalid revocation key\./
     assert.match(await rolls(device, next.ring, key.ring), forbidden)
     assert.match(await rolls(device, next.ring, await revoked(other.key)), forbidden)
     assert.match(await rolls(device, next.ring, await revoked(next)), forbidden)
     assert.match(await rolls(device, next.ring, Buffer.alloc(100)), forbidden)
     const bad = /type='error'.*<bad-request .*Invalid public key\./
-    assert.match(await rolls(device, (await made(other.jid)).ring, await revoked(key)), bad)
+    assert.match(await rolls(device, (await keyFor(other.jid)).ring, await revoked(key)), bad)
     assert.match(await rolls(device, await revoked(next), await revoked(key)), bad)
     assert.match(await rolls(device, key.ring, await revoked(key)), bad)
     assert.match(await rolls(device, Buffer.alloc(100), await revoked(key)), bad)
     device.destroy()
-    await online(key, 1)
+    await people.device(key, 1)
   })
 })

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
 import { after, before, describe, test } from 'node:test'
 import { encryptKey } from 'openpgp'
-import { type PhoneKey, phoneKey } from '../helpers/bridge-certificate.ts'
-import { registersKey, registrationForm, shown, WIDE_BUDGETS } from '../helpers/kontalk.ts'
-import { auth, bind, secureStream } from '../helpers/login.ts'
+import type { PhoneKey } from '../helpers/bridge-certificate.ts'
+import { People, registrationForm, WIDE_BUDGETS } from '../helpers/kontalk-phone.ts'
+import { secureStream } from '../helpers/login.ts'
 import { write } from '../helpers/match-element.ts'
 import { startTestServers, type TestServers } from '../helpers/test-server.ts'
 import { type ConnectionSettings, XmppConnection } from '../helpers/xmpp-connection.ts'
@@ -12,49 +11,27 @@ import { type ConnectionSettings, XmppConnection } from '../helpers/xmpp-connect
 const PRIVATE_KEY = 'http://kontalk.org/protocol/register#privatekey'
 const NS_ACCOUNT = 'http://kontalk.org/protocol/register#account'
 const TRIES = 4
-const DAY_MS = 86_400_000
 
-/** The second server of two, if there are two: who fetches is on another node than who left it. */
+/** Two: who fetches is on another node than who left it. */
 let servers: TestServers
-let settings: ConnectionSettings
-let fetching: ConnectionSettings
-const opened: XmppConnection[] = []
+let people: People
 before(async () => {
   servers = await startTestServers(2, {
     account: { registration: ['sms'] },
     sms: { provider: 'console' },
     limits: { registration: WIDE_BUDGETS, login: { transfer_tries: `${TRIES}/1h` } },
   })
-  const [here, there] = servers.servers.map(({ starttlsPort }) => ({ port: starttlsPort, domain: servers.domain }))
-  assert.ok(here && there)
-  settings = here
-  fetching = there
+  people = new People(servers)
 })
 after(async () => {
-  for (const c of opened) c.destroy()
+  people.leave()
   await servers.stop()
 })
 
-let numbers = 0
 /** Somebody with a number and a key, on the first device. */
 async function newcomer() {
-  const phone = `+49151${String(24_000_000 + numbers++)}`
-  const jid = `${createHash('sha1').update(phone).digest('hex')}@localhost`
-  const made = await phoneKey(jid, { date: new Date(Date.now() - 10 * DAY_MS) })
-  const key: PhoneKey = { ...made, ring: await registersKey(servers, settings, phone, made) }
-  return { jid, key, device: await online(key) }
-}
-async function online(key: PhoneKey): Promise<XmppConnection> {
-  const c = await XmppConnection.open({ ...settings, ...shown(key) })
-  opened.push(c)
-  await secureStream(c)
-  c.write(auth('EXTERNAL', '='))
-  const answer = await c.element()
-  assert.equal(answer.name, 'success', write(answer))
-  await c.openStream()
-  await c.features()
-  await bind(c, 'phone')
-  return c
+  const who = await people.registers()
+  return { ...who, device: await people.device(who.key) }
 }
 const locked = async ({ key }: PhoneKey): Promise<Buffer> =>
   Buffer.from((await encryptKey({ privateKey: key, passphrase: 'correct horse' })).write())
@@ -69,8 +46,7 @@ const tokenIn = (answer: string): string => /var='token'[^>]*><value>(\d{40})<\/
 
 /** A new device asks before login. @returns the server's answer */
 async function fetches(token: string, from: Partial<ConnectionSettings> = {}): Promise<string> {
-  const c = await XmppConnection.open({ ...fetching, ...from })
-  opened.push(c)
+  const c = await XmppConnection.open({ ...people.settings(1), ...from })
   await secureStream(c)
   c.write(
     `<iq type='get' id='k2' to='localhost'><query xmlns='jabber:iq:register'><account xmlns='${NS_ACCOUNT}'><privatekey><token>${token}</token></privatekey></account></query></iq>`,
@@ -93,7 +69,7 @@ describe('b.7, b.8: a key goes to another device of its owner', () => {
     assert.deepEqual(half('private', handed), ring)
     assert.deepEqual(half('public', handed), key.ring)
     // What it was made for: the new device logs in.
-    await online({ ...key, ring: half('public', handed) })
+    await people.device({ ...key, ring: half('public', handed) })
     assert.match(await fetches(token), INVALID)
   })
 

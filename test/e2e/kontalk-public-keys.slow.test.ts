@@ -1,19 +1,16 @@
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
 import { readKey, revokeKey } from 'openpgp'
 import type { Element } from '../../src/xmpp/element.ts'
-import { type PhoneKey, phoneKey } from '../helpers/bridge-certificate.ts'
+import { phoneKey } from '../helpers/bridge-certificate.ts'
 import { befriend } from '../helpers/contacts.ts'
-import { registersKey, registrationForm, shown, WIDE_BUDGETS } from '../helpers/kontalk.ts'
+import { type Phone, phone, registrationForm, shown, WIDE_BUDGETS } from '../helpers/kontalk-phone.ts'
 import { difference, parse, write } from '../helpers/match-element.ts'
-import { type Story, story } from '../helpers/story.ts'
+import { story } from '../helpers/story.ts'
 import type { XmppClient } from '../helpers/xmpp-client.ts'
 
 const NS = 'urn:xmpp:pubkey:2'
 const PUBKEY = `<pubkey xmlns='${NS}'/>`
 const FORGED = 'F'.repeat(40)
-const NUMBERS = { romeo: '+4915123456789', juliet: '+4915123456780' } as const
-type Person = keyof typeof NUMBERS
 
 const KONTALK = {
   account: { registration: ['sms'] },
@@ -25,37 +22,10 @@ const budgetOf = (new_per_day: number) => ({
   config: { ...KONTALK, limits: { ...KONTALK.limits, lookup: { new_per_day } } },
 })
 
-interface Phone {
-  readonly jid: string
-  readonly key: PhoneKey
-  /** With our certification. */
-  readonly ring: Buffer
-  /** A device of it, logged in by the key. */
-  device(resource: string): Promise<XmppClient>
-}
-
-/** A number registered with a key, as Kontalk's app does. */
-async function phone(tell: Story, person: Person): Promise<Phone> {
-  const jid = `${createHash('sha1').update(NUMBERS[person]).digest('hex')}@${tell.domain}`
-  const key = await phoneKey(jid, { date: new Date(Date.now() - 86_400_000) })
-  const settings = { port: tell.servers[0]?.directTlsPort ?? 0, domain: tell.domain, directTls: true }
-  const ring = await registersKey(tell, settings, NUMBERS[person], key)
-  return {
-    jid,
-    key,
-    ring,
-    device: async (resource) => {
-      const login = { mechanism: 'EXTERNAL' }
-      const client = await tell.client(person, resource, { ...shown(key), login, hearsPresence: true })
-      assert.equal(client.bare, jid)
-      return client
-    },
-  }
-}
 const notice = ({ key }: Pick<Phone, 'key'>): string =>
   `<pubkey xmlns='${NS}'><print>${key.fingerprint}</print></pubkey>`
-const carried = ({ key, ring }: Phone): string =>
-  `<pubkey xmlns='${NS}'><key>${ring.toString('base64')}</key><print>${key.fingerprint}</print></pubkey>`
+const carried = ({ key }: Phone): string =>
+  `<pubkey xmlns='${NS}'><key>${key.ring.toString('base64')}</key><print>${key.fingerprint}</print></pubkey>`
 
 const answerOf = (e: Element): Element => e.children[0] as Element
 const ringOf = (e: Element): Buffer => {
@@ -79,10 +49,10 @@ story(
     const nurse = await tell.client('nurse', 'kitchen')
     const answer = await nurse.asks('get', PUBKEY, romeo.jid)
     assert.equal(answer.attrs.from, romeo.jid)
-    assert.deepEqual(ringOf(answer), romeo.ring)
+    assert.deepEqual(ringOf(answer), romeo.key.ring)
     const device = await romeo.device('phone')
-    assert.deepEqual(ringOf(await nurse.asks('get', PUBKEY, romeo.jid)), romeo.ring, 'whether he is there or not')
-    assert.deepEqual(ringOf(await device.asks('get', PUBKEY, romeo.jid)), romeo.ring, 'his own')
+    assert.deepEqual(ringOf(await nurse.asks('get', PUBKEY, romeo.jid)), romeo.key.ring, 'whether he is there or not')
+    assert.deepEqual(ringOf(await device.asks('get', PUBKEY, romeo.jid)), romeo.key.ring, 'his own')
     for (const to of [tell.domain, nurse.bare]) {
       const info = await nurse.asks('get', `<query xmlns='http://jabber.org/protocol/disco#info'/>`, to)
       assert.ok(write(info).includes(`<feature var='${NS}'/>`), to)
@@ -156,11 +126,11 @@ story(
     const nurse = await tell.client('nurse', 'kitchen', { hearsPresence: true })
     await nurse.isAvailable()
     const nobody = await refusal(nurse, tell.stranger('nobody'))
-    assert.deepEqual(ringOf(await nurse.asks('get', PUBKEY, romeo.jid)), romeo.ring)
+    assert.deepEqual(ringOf(await nurse.asks('get', PUBKEY, romeo.jid)), romeo.key.ring)
     // Who is not there has cost as much as who is.
     assert.equal(await refusal(nurse, juliet.jid), nobody)
     assert.equal(await refusal(nurse, tell.stranger('another')), nobody)
-    assert.deepEqual(ringOf(await nurse.asks('get', PUBKEY, romeo.jid)), romeo.ring, 'asked before')
+    assert.deepEqual(ringOf(await nurse.asks('get', PUBKEY, romeo.jid)), romeo.key.ring, 'asked before')
     // To put somebody on one’s own roster, or to ask him, is not to be on his.
     await nurse.asks('set', `<query xmlns='jabber:iq:roster'><item jid='${juliet.jid}'/></query>`)
     const device = await juliet.device('phone')
@@ -169,7 +139,7 @@ story(
     await hears(device, `<presence type='subscribe' from='${nurse.bare}' to='${juliet.jid}'/>`)
     assert.equal(await refusal(nurse, juliet.jid), nobody)
     await device.asks('set', `<query xmlns='jabber:iq:roster'><item jid='${nurse.bare}'/></query>`)
-    assert.deepEqual(ringOf(await nurse.asks('get', PUBKEY, juliet.jid)), juliet.ring)
+    assert.deepEqual(ringOf(await nurse.asks('get', PUBKEY, juliet.jid)), juliet.key.ring)
     // Its own key, and the server's, are nobody's secret.
     for (const to of [device.bare, tell.domain, undefined]) ringOf(await device.asks('get', PUBKEY, to))
   },
@@ -298,7 +268,7 @@ story(
   async (tell) => {
     const romeo = await phone(tell, 'romeo')
     const nurse = await tell.client('nurse', 'kitchen', { server: 1 })
-    assert.deepEqual(ringOf(await nurse.asks('get', PUBKEY, romeo.jid)), romeo.ring)
+    assert.deepEqual(ringOf(await nurse.asks('get', PUBKEY, romeo.jid)), romeo.key.ring)
     const grown = await romeo.key.key.addSubkey({
       type: 'ecc',
       curve: 'nistP256',
@@ -330,7 +300,7 @@ story(
     const said = (by: Pick<Phone, 'key'>): string =>
       `<presence from='${device.jid}' to='{any}'><status>hi</status><priority>5</priority>${notice(by)}</presence>`
     for (const client of [device, nurse]) await hears(client, said(romeo))
-    assert.deepEqual(ringOf(await nurse.asks('get', PUBKEY, romeo.jid)), romeo.ring)
+    assert.deepEqual(ringOf(await nurse.asks('get', PUBKEY, romeo.jid)), romeo.key.ring)
 
     const next = await phoneKey(romeo.jid, { date: new Date(Date.now() - 86_400_000) })
     const { publicKey: revoked } = await revokeKey({ key: romeo.key.key, format: 'object' })

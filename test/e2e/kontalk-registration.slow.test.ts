@@ -1,8 +1,17 @@
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { codeIn, KONTALK_CODE, registrationForm, shown, WIDE_BUDGETS } from '../helpers/kontalk.ts'
-import { jidOf, keyFor, NUMBERS, settingsOf } from '../helpers/kontalk-phone.ts'
+import {
+  codeIn,
+  jidOf,
+  KONTALK_CODE,
+  keyFor,
+  NUMBERS,
+  registrationForm,
+  settingsOf,
+  shown,
+  WIDE_BUDGETS,
+} from '../helpers/kontalk-phone.ts'
 import { secureStream } from '../helpers/login.ts'
 import { difference, parse, write } from '../helpers/match-element.ts'
 import { type Story, story } from '../helpers/story.ts'

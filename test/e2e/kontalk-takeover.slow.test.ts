@@ -11,8 +11,20 @@ import { startServer } from '../../src/server.ts'
 import type { BareJid } from '../../src/xmpp/jid.ts'
 import type { PhoneKey } from '../helpers/bridge-certificate.ts'
 import { befriend } from '../helpers/contacts.ts'
-import { codeIn, KONTALK_CODE, registrationForm, shown, WIDE_BUDGETS } from '../helpers/kontalk.ts'
-import { jidOf, keyFor, NUMBERS, type Person, phone, phoneOf, settingsOf } from '../helpers/kontalk-phone.ts'
+import {
+  codeIn,
+  jidOf,
+  KONTALK_CODE,
+  keyFor,
+  NUMBERS,
+  type Person,
+  phone,
+  phoneOf,
+  registrationForm,
+  settingsOf,
+  shown,
+  WIDE_BUDGETS,
+} from '../helpers/kontalk-phone.ts'
 import { auth, authenticate, bind, LoginRefused, secureStream } from '../helpers/login.ts'
 import { write } from '../helpers/match-element.ts'
 import { authenticate2, NS_FAST, openFrom, the } from '../helpers/sasl2.ts'
@@ -156,6 +168,38 @@ story(
     for (const secret of secrets) assert.ok(!tell.logged.some((line) => line.includes(secret)))
   },
   withAccount(),
+)
+
+story(
+  'b.5: the notice finds room in an inbox that others have filled',
+  async (tell) => {
+    const old = await phone(tell, 'romeo')
+    const device = await old.device('phone')
+    await device.isAvailable()
+    await device.disconnects()
+    const stranger = await tell.client('stranger', 'den')
+    const sends = (id: string) =>
+      stranger.sends(`<message to='${old.jid}' type='chat' id='${id}'><body>full</body></message>`)
+    for (const id of ['f1', 'f2']) await sends(id)
+    const account = (await tell.stores.accounts.find(old.jid as BareJid))?.id ?? 0
+    while ((await tell.stores.inbox.waiting(account)).entries < 2);
+    await sends('f3')
+    await stranger.receives(
+      `<message from='${old.jid}' to='${stranger.jid}' type='error' id='f3'><error type='wait'>{...}</error></message>`,
+    )
+    assert.match(await comes(tell, await keyFor(old.jid), await forces(tell, 'romeo')), WAIT)
+    const again = await old.device('phone')
+    await again.isAvailable()
+    for (const text of [/full/, /full/, /answer NO/]) {
+      let e = await again.receivesAny()
+      while (e.name !== 'message') e = await again.receivesAny()
+      assert.match(write(e), text)
+    }
+  },
+  {
+    servers: 1,
+    config: { ...withAccount().config, limits: { registration: WIDE_BUDGETS, inbox: { open_entries: 2 } } },
+  },
 )
 
 story(

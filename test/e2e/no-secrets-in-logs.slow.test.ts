@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { bridgeCertificate, phoneKey } from '../helpers/bridge-certificate.ts'
-import { codeIn, KONTALK_CODE, registersKey, registrationForm, shown, WIDE_BUDGETS } from '../helpers/kontalk.ts'
+import { codeIn, KONTALK_CODE, registersKey, registrationForm, shown, WIDE_BUDGETS } from '../helpers/kontalk-phone.ts'
 import { authenticate, bind, LoginRefused, NS_SASL, secureStream } from '../helpers/login.ts'
 import { write } from '../helpers/match-element.ts'
 import { agentElement, authenticate2, NS_FAST, openFrom, the, tokenMessage } from '../helpers/sasl2.ts'

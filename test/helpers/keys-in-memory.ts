@@ -14,7 +14,8 @@ export function keyStoreInMemory(): KeyStore {
   const servers: StoredServerKey[] = []
   return {
     find: async (account) => keys.get(account),
-    put: async (key) => void keys.set(key.account, key),
+    put: async (key) => keys.set(key.account, key).has(key.account),
+    follow: async (key) => keys.set(key.account, key).has(key.account),
     serverKeys: async () => [...servers],
     addFirstServerKey: async (key) => {
       if (servers.length === 0) servers.push({ ...key, isCurrent: true })
@@ -76,6 +77,7 @@ export async function keysInMemory(options: { at?: () => number; policy?: Policy
         createdAt: 0,
         disabledAt,
         delivery: undefined,
+        epoch: 0,
         fingerprint,
       }
       accounts.set(account.jid, account)

@@ -26,6 +26,7 @@ export class MemoryRosterStore implements RosterStore {
       createdAt: 0,
       disabledAt: undefined,
       delivery: undefined,
+      epoch: 0,
       fingerprint,
     }
     this.#rosters.set(jid, { account, items: new Map(), removed: new Map(), blocked: [], version: 0 })

@@ -24,6 +24,7 @@ export function credentialsInMemory(): Credentials {
         createdAt: 0,
         disabledAt,
         delivery: undefined,
+        epoch: 0,
         fingerprint: undefined,
       }
       accounts.set(jid, { account, secrets })

@@ -20,6 +20,7 @@ withStores(
       disabledAt: undefined,
       delivery: undefined,
       fingerprint: 'A'.repeat(40),
+      epoch: 0,
     })
     assert.deepEqual(await accounts.find(jid('alice@example.org')), made)
     assert.deepEqual(await accounts.credential(jid('alice@example.org'), 'SCRAM-SHA-256'), {
@@ -126,6 +127,7 @@ withStores('an account that goes takes everything along, and its id does not com
     takes: [],
   })
   await accounts.remove(id)
+  while (await inbox.clear());
   for (const table of ['account', 'credential', 'roster', 'roster_item', 'log', 'entry']) {
     const [row] = await database.query<{ rows: number }>(`select count(*) as rows from ${table}`)
     assert.equal(row?.rows, 0, table)

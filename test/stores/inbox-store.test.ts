@@ -428,3 +428,39 @@ withStores('devices go with their account', async (stores) => {
   await stores.accounts.remove(id)
   assert.equal(await inbox.deviceCursor(id, 'phone'), undefined)
 })
+
+withStores(
+  'what an account leaves in the log goes after it, some at a time, and nothing of anybody else',
+  async (stores) => {
+    const { inbox, accounts, database } = stores
+    const gone = await Promise.all(['alice@example.org', 'carol@example.org'].map((a) => createAccount(stores, a)))
+    const bob = (await createAccount(stores, 'bob@example.org')).id
+    const ids = gone.map(({ id }) => id)
+    for (const id of [bob, ...ids])
+      await inbox.commit(batch(Array.from({ length: 2_500 }, (_, i) => entry(id, `${i}`, { archived: i % 2 === 0 }))))
+    const left = async () => {
+      const rows = await database.query<{ n: number }>(
+        'select count(*) as n from entry where account_id <> $1 group by account_id order by account_id',
+        [bob],
+      )
+      return rows.map(({ n }) => n)
+    }
+    assert.equal(await inbox.clear(), false, 'there is nothing to do')
+    for (const id of ids) await accounts.remove(id)
+    assert.deepEqual(await left(), [2_500, 2_500])
+    assert.equal(await inbox.clear(), true)
+    assert.deepEqual(await left(), [500, 2_500])
+    // Another node is at the first one: what it has locked is not looked at.
+    const { dialect } = stores
+    if (dialect === 'postgres')
+      await (await stores.second()).database.transaction(async (sql) => {
+        await sql.query('select account_id from removed_log where account_id = $1 for update', [Math.min(...ids)])
+        assert.equal(await inbox.clear(), true)
+        assert.deepEqual(await left(), [500, 500])
+      })
+    while (await inbox.clear());
+    assert.deepEqual(await left(), [])
+    assert.deepEqual(await database.query('select * from removed_log'), [])
+    assert.equal((await openOf(inbox, bob)).length, 2_500)
+  },
+)

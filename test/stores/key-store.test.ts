@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { SqlKeyStore } from '../../src/storage/key-store.ts'
 import { StoreError } from '../../src/storage/sql.ts'
-import { bytes, createAccount } from '../helpers/store-samples.ts'
+import { bytes, createAccount, jid } from '../helpers/store-samples.ts'
 import { withStores } from '../helpers/test-database.ts'
 
 const A = 'A'.repeat(40)
 const B = 'B'.repeat(40)
+const C = 'C'.repeat(40)
 const serverKey = (fingerprint: string) => ({
   fingerprint,
   ring: bytes(`ring of ${fingerprint}`),
@@ -13,30 +14,62 @@ const serverKey = (fingerprint: string) => ({
   createdAt: 1_800_000_000_000,
 })
 
-withStores('the key of an account, replaced, and gone with the account', async (stores) => {
-  const keys = new SqlKeyStore(stores.database)
-  const { id } = await createAccount(stores, 'alice@example.org')
-  assert.equal(await keys.find(id), undefined)
-  await keys.put({ account: id, fingerprint: A, ring: bytes('one') })
-  await keys.put({ account: id, fingerprint: B, ring: bytes('two') })
-  const found = await keys.find(id)
-  assert.deepEqual(found && { ...found, ring: new Uint8Array(found.ring) }, {
-    account: id,
-    fingerprint: B,
-    ring: bytes('two'),
-  })
-  await stores.accounts.remove(id)
-  assert.equal(await keys.find(id), undefined)
+const keyOf = (account: number, fingerprint: string, ring: string | Uint8Array) => ({
+  account,
+  fingerprint,
+  ring: typeof ring === 'string' ? bytes(ring) : ring,
 })
 
-withStores('a key of nobody, a bad fingerprint and a ring too large are refused', async (stores) => {
+withStores('the key of an account, kept anew, followed by another, and gone with the account', async (stores) => {
   const keys = new SqlKeyStore(stores.database)
   const { id } = await createAccount(stores, 'alice@example.org')
+  const found = async () => {
+    const key = await keys.find(id)
+    return key && { ...key, ring: new Uint8Array(key.ring) }
+  }
+  await stores.accounts.setFingerprint(id, A)
+  assert.equal(await found(), undefined)
+  assert.equal(await keys.put(keyOf(id, A, 'one')), true)
+  assert.equal(await keys.put(keyOf(id, A, 'two')), true)
+  assert.deepEqual(await found(), keyOf(id, A, 'two'))
+  const { epoch } = (await stores.accounts.find(jid('alice@example.org'))) ?? {}
+  assert.equal(await keys.follow(keyOf(id, B, 'three'), A), true)
+  assert.deepEqual(await found(), keyOf(id, B, 'three'))
+  const account = await stores.accounts.find(jid('alice@example.org'))
+  assert.deepEqual([account?.fingerprint, account?.epoch], [B, (epoch ?? 0) + 1])
+  await stores.accounts.remove(id)
+  assert.equal(await found(), undefined)
+})
+
+withStores('of a key that is not the account’s, or not any more, nothing is kept', async (stores) => {
+  const keys = new SqlKeyStore(stores.database)
+  const { id } = await createAccount(stores, 'alice@example.org')
+  assert.equal(await keys.put(keyOf(id, A, 'one')), false)
+  assert.equal(await keys.put(keyOf(id + 1, A, 'one')), false)
+  await stores.accounts.setFingerprint(id, A)
+  assert.equal(await keys.follow(keyOf(id, B, 'two'), B), false)
+  // Two who have the key, each with one to follow it, while a device logs in by it: one of them, and what is kept is his.
+  const other = new SqlKeyStore((await stores.second()).database)
+  const both = [keyOf(id, B, 'two'), keyOf(id, C, 'three')] as const
+  const done = await Promise.all([keys.follow(both[0], A), other.follow(both[1], A), keys.put(keyOf(id, A, 'late'))])
+  assert.equal(done.slice(0, 2).filter(Boolean).length, 1)
+  const isNow = done[0] ? both[0] : both[1]
+  assert.equal((await keys.find(id))?.fingerprint, isNow.fingerprint)
+  assert.equal((await stores.accounts.find(jid('alice@example.org')))?.fingerprint, isNow.fingerprint)
+  assert.equal(await keys.put(keyOf(id, A, 'late')), false)
+  assert.equal((await keys.find(id))?.fingerprint, isNow.fingerprint)
+})
+
+withStores('a bad fingerprint and a ring too large are refused, and the account has the key it had', async (stores) => {
+  const keys = new SqlKeyStore(stores.database)
+  const { id } = await createAccount(stores, 'alice@example.org')
+  await stores.accounts.setFingerprint(id, A)
   const refused = (error: unknown): boolean => error instanceof StoreError && error.fault === 'refused'
-  await assert.rejects(keys.put({ account: id + 1, fingerprint: A, ring: bytes('one') }), refused)
-  await assert.rejects(keys.put({ account: id, fingerprint: 'A', ring: bytes('one') }), refused)
-  await assert.rejects(keys.put({ account: id, fingerprint: A, ring: new Uint8Array(65_537) }), refused)
-  await keys.put({ account: id, fingerprint: A, ring: new Uint8Array(65_536) })
+  await assert.rejects(keys.follow(keyOf(id, 'A', 'one'), A), refused)
+  await assert.rejects(keys.put(keyOf(id, A, new Uint8Array(65_537))), refused)
+  await assert.rejects(keys.follow(keyOf(id, B, new Uint8Array(65_537)), A), refused)
+  assert.equal((await stores.accounts.find(jid('alice@example.org')))?.fingerprint, A)
+  assert.equal(await keys.put(keyOf(id, A, new Uint8Array(65_536))), true)
 })
 
 withStores('the first server key is the only current one, whoever adds at the same time', async (stores) => {

@@ -43,6 +43,8 @@ const rowOf = async ({ database }: TestStores) =>
     )
   )[0]
 
+/** Of these only ids of accounts that are gone, which are nobody's again; what was imported is remembered without its address. */
+const MARKS: ReadonlySet<string> = new Set(['removed_log', 'import_mark'])
 /** Tables that hold something of accounts. */
 async function tablesOf({ database }: TestStores): Promise<readonly string[]> {
   const text =
@@ -121,8 +123,7 @@ withStores('nothing of an account reaches whoever takes its place: not a row of 
   }
   const count = async (table: string, account: number) =>
     (await database.query<{ n: number }>(`select count(*) as n from ${table} where account_id = $1`, [account]))[0]?.n
-  // What was taken over from another server is remembered without its address, so that a second import brings nobody back.
-  const tables = (await tablesOf(stores)).filter((table) => table !== 'import_mark')
+  const tables = (await tablesOf(stores)).filter((table) => !MARKS.has(table))
   assert.ok(tables.length >= 22, tables.join())
   for (const table of tables) assert.ok(((await count(table, id)) ?? 0) > 0, `${table} holds nothing before`)
 
@@ -130,6 +131,9 @@ withStores('nothing of an account reaches whoever takes its place: not a row of 
   assert.ok(made.outcome === 'made')
   assert.equal(made.reason, 'unlocked')
   assert.notEqual(made.account.id, id)
+  // What the log held is nobody's any more, and goes by and by; its key went at once.
+  assert.ok(((await count('entry', id)) ?? 0) > 0 && (await count('data_key', id)) === 0)
+  while (await stores.inbox.clear());
   for (const table of tables) {
     assert.equal(await count(table, id), 0, `${table} is left`)
     assert.equal(await count(table, made.account.id), table === 'credential' ? 1 : 0, table)
@@ -150,6 +154,7 @@ withStores('an account in use stays: the claim is noted once, and the try is giv
   assert.deepEqual(await rowOf(stores), { state: 'requested', tries: 0, expires_at: NOW + 600_000, claimant: null })
   assert.equal((await stores.accounts.find(ALICE))?.id, id)
   assert.equal((await stores.takeovers.claim(id, NOW))?.ripeAt, NOW + DAY)
+  await stores.takeovers.told(id)
   // After the delay a new code is enough.
   const later = NOW + DAY
   await store.request({ ...request(later + 600_000), isForced: true }, ALICE, [], later)
@@ -157,7 +162,7 @@ withStores('an account in use stays: the claim is noted once, and the try is giv
 })
 
 withStores('with a key the code is good for it alone, as long as the claim', async (stores) => {
-  const { store } = await asked(stores)
+  const { store, id } = await asked(stores)
   await store.attempt(SUBJECT, [], 5, NOW)
   await store.attempt(SUBJECT, [], 5, NOW)
   const claimant = bytes('claimant'.padEnd(32))
@@ -166,6 +171,7 @@ withStores('with a key the code is good for it alone, as long as the claim', asy
     until: NOW + DAY,
     isNew: true,
   })
+  await stores.takeovers.told(id)
   const { claimant: kept, ...row } = (await rowOf(stores)) ?? {}
   assert.deepEqual(row, { state: 'requested', tries: 1, expires_at: NOW + 8 * DAY })
   assert.deepEqual(Buffer.from(kept ?? []), Buffer.from(claimant))
@@ -263,4 +269,24 @@ withStores('a claim is over at its time', async (stores) => {
   await store.weigh(request(), newcomer, taking(), NOW)
   assert.equal(await stores.takeovers.claim(id, NOW + 8 * DAY), undefined)
   assert.equal(await stores.takeovers.answer(id, 'agreed', NOW + 8 * DAY, NOW + 9 * DAY), false)
+})
+
+withStores('a claim of which the devices do not know begins anew, and what was said to one counts', async (stores) => {
+  const { store, id } = await asked(stores)
+  const claimant = bytes('claimant'.padEnd(32))
+  const comes = (now: number) => store.weigh(request(), newcomer, taking({ claimant, isConnected: true }), now)
+  await comes(NOW)
+  const later = NOW + 2 * DAY
+  assert.deepEqual(await comes(later), { outcome: 'waiting', until: later + DAY, isNew: true })
+  await stores.takeovers.told(id)
+  assert.deepEqual(await comes(later + HOUR), { outcome: 'waiting', until: later + DAY, isNew: false })
+  assert.equal((await comes(later + DAY)).outcome, 'ripe')
+  // The next claim is another one.
+  await stores.takeovers.answer(id, 'refused', later, later + 1)
+  await store.request({ ...request(later + DAY), isForced: true }, ALICE, [], later)
+  await comes(later + 1)
+  await stores.takeovers.answer(id, 'agreed', later + 1, later + DAY)
+  assert.equal((await comes(later + 2)).outcome, 'ripe')
+  await stores.database.query("update takeover set state = 'waiting'")
+  assert.equal((await comes(later + 3 * HOUR)).outcome, 'waiting')
 })

@@ -107,7 +107,10 @@ describe('an account later', () => {
     const account = await w.accounts.create({ jid: ROMEO, naming: 'chosen', password: 'refuse thy name' })
     const before = await w.stores.accounts.credential(ROMEO, 'SCRAM-SHA-256')
     await refuses(w.accounts.setPassword(ROMEO, 'deny thy father', by(old)), 'unknown')
-    await refuses(w.accounts.setFingerprint(ROMEO, 'A'.repeat(40), by(old)), 'unknown')
+    await refuses(
+      w.accounts.changeKey(account, by(old), () => Promise.reject(new Error('changed'))),
+      'unknown',
+    )
     await refuses(w.accounts.remove(ROMEO, by(old)), 'unknown')
     assert.deepEqual(await w.stores.accounts.credential(ROMEO, 'SCRAM-SHA-256'), before)
     assert.deepEqual(await w.accounts.find(ROMEO), account)

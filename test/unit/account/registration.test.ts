@@ -4,6 +4,7 @@ import { readKey } from 'openpgp'
 import { AccountError } from '../../../src/account/accounts.ts'
 import { PasswordError } from '../../../src/account/password.ts'
 import { RegistrationError } from '../../../src/account/registration.ts'
+import { TakeoverError } from '../../../src/account/takeovers.ts'
 import { VerificationError } from '../../../src/account/verification.ts'
 import type { BareJid } from '../../../src/xmpp/jid.ts'
 import { bridgeCertificate, phoneKey } from '../../helpers/bridge-certificate.ts'
@@ -15,6 +16,7 @@ import {
   openMemory,
   PHONE,
   PHONE_JID,
+  RULES,
   type World,
   type WorldOptions,
   worldOn,
@@ -23,7 +25,8 @@ import {
 const stores = await openMemory()
 const world = (t: TestContext, options?: WorldOptions) => worldOn(stores, t, options)
 const where = { domain: DOMAIN, ip: IP }
-const ask = (w: World, phone = PHONE) => w.registration.submitPhone({ phone, fallback: false, force: false, ...where })
+const ask = (w: World, phone = PHONE, force = false) =>
+  w.registration.submitPhone({ phone, fallback: false, force, ...where })
 const withKey = (w: World, code: string, shown = certificate(PHONE_JID)) =>
   w.registration.submitCodeWithKey({ code, certificate: shown, ...where })
 const withPassword = (w: World, code: string, password = 'deny thy father') =>
@@ -33,8 +36,8 @@ const open = (w: World, username: string, password = 'deny thy father') =>
 const wrong = (w: World) => String((Number(w.sms.code) + 1) % 1_000_000).padStart(6, '0')
 async function refuses(work: Promise<unknown>, fault: string): Promise<void> {
   await assert.rejects(work, (e: unknown) => {
-    const ours = e instanceof RegistrationError || e instanceof VerificationError || e instanceof AccountError
-    return ours && e.fault === fault
+    const faults = [RegistrationError, VerificationError, AccountError, TakeoverError]
+    return faults.some((f) => e instanceof f && e.fault === fault)
   })
 }
 
@@ -130,6 +133,29 @@ test('a real bridge certificate: the key comes back certified and is kept', asyn
   await refuses(withKey(w, w.sms.code, bridgeCertificate(phone, { master: other.master })), 'bad-key')
   await refuses(withKey(w, w.sms.code, bridgeCertificate(other)), 'taken')
   await refuses(withKey(w, w.sms.code, Buffer.from('no certificate')), 'bad-key')
+})
+
+test('the devices of an account in use have their time from when they were told, not before', async (t) => {
+  const w = await world(t)
+  await ask(w)
+  const { account } = await withKey(w, w.sms.code)
+  w.connected.add(PHONE_JID)
+  await ask(w, PHONE, true)
+  const comes = () => withKey(w, w.sms.code, certificate(PHONE_JID, 'B'.repeat(40)))
+  w.hearing.value = false
+  for (const told of [1, 2]) {
+    await refuses(comes(), 'waiting')
+    assert.equal(w.notices.length, told)
+    assert.equal(w.events.at(-1), 'not told')
+    w.clock.now += RULES.delayMs
+  }
+  w.hearing.value = true
+  await refuses(comes(), 'waiting')
+  await refuses(comes(), 'waiting')
+  assert.equal(w.notices.length, 3, 'once')
+  assert.deepEqual(await w.accounts.find(PHONE_JID), account)
+  w.clock.now += RULES.delayMs
+  assert.notEqual((await comes()).account.id, account.id)
 })
 
 describe('a code with a password', () => {

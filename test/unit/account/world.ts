@@ -81,6 +81,9 @@ export class FakeCertifier implements Certifier {
   renewed(_account: Account, key: ShownKey): Promise<Uint8Array> {
     return this.certify(key)
   }
+  followed(): Promise<boolean> {
+    return Promise.reject(new Error('no store'))
+  }
   async registered(_account: Account, _fingerprint: string, ring: Uint8Array): Promise<void> {
     if (this.fail === 'registered') throw new Error('no store')
     this.kept.push(Buffer.from(ring).toString())
@@ -145,6 +148,8 @@ export async function worldOn(stores: Stores, t: TestContext, options: WorldOpti
     now,
   })
   const notices: [BareJid, Notice][] = []
+  /** Whether notices get into the log. */
+  const hearing = { value: true }
   const events: TakeoverEvent[] = []
   const passwords = new Passwords({ ...PASSWORD_DEFAULTS, iterations: 1 })
   const connected = new Set<BareJid>()
@@ -155,7 +160,10 @@ export async function worldOn(stores: Stores, t: TestContext, options: WorldOpti
     rules: RULES,
     lockTries: 3,
     isConnected: (jid) => connected.has(jid),
-    tell: (jid, notice) => void notices.push([jid, notice]),
+    tell: async (jid, notice) => {
+      notices.push([jid, notice])
+      return hearing.value
+    },
     audit: (_jid, event) => void events.push(event),
     now,
   })
@@ -169,6 +177,7 @@ export async function worldOn(stores: Stores, t: TestContext, options: WorldOpti
   })
   t.after(() => verification.close())
   const made = { accounts, verification, registration, takeovers }
-  return { stores, store, clock, changes, reports, heard, sms, certifier, notices, events, connected, ...made }
+  const seen = { changes, reports, heard, notices, hearing, events }
+  return { stores, store, clock, sms, certifier, connected, ...seen, ...made }
 }
 export type World = Awaited<ReturnType<typeof worldOn>>

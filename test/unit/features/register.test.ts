@@ -65,7 +65,7 @@ async function setUp(t: TestContext, options: SetUpOptions = {}) {
         keys: { of: () => Promise.resolve(undefined) },
         lifetimeMs: 60_000,
         tries: { count: 10, perMs: 60_000 },
-        tell: () => {},
+        tell: () => Promise.resolve(true),
       }),
       sessions: { end: (account, condition, _, except) => void ended.push([account, condition, except]) },
     },

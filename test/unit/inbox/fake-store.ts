@@ -76,6 +76,9 @@ export class FakeStore implements InboxStore {
     this.swept.push(account)
     return this.sweeping()
   }
+  clear(): Promise<boolean> {
+    return Promise.resolve(false)
+  }
   deviceCursor(): Promise<number | undefined> {
     return Promise.resolve(undefined)
   }

@@ -47,7 +47,7 @@ const refused = (work: Promise<unknown>, fault: KeyFault): Promise<void> =>
 describe('login', () => {
   test('with the key as registered, its certification only in the store', async () => {
     await register(phone)
-    assert.deepEqual(await login(phone), { jid: JID, account: 1, fingerprint: phone.fingerprint })
+    assert.deepEqual(await login(phone), { jid: JID, account: with_.found(JID), fingerprint: phone.fingerprint })
   })
   test('with the certified ring in the certificate', async () => {
     const ring = await register(phone)

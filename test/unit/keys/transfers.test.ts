@@ -13,6 +13,7 @@ async function world(lifetimeMs: number) {
   const stores = await openMemory()
   const clock = { now: 1_000_000 }
   const told: string[] = []
+  const hearing = { value: true }
   const { key, ring, fingerprint } = await phoneKey(JID)
   const account = await stores.accounts.create({ jid: JID, isNumber: true, fingerprint, secrets: [] })
   assert.ok(account)
@@ -22,11 +23,14 @@ async function world(lifetimeMs: number) {
     keys: { of: () => Promise.resolve({ account: account.id, fingerprint, ring }) },
     lifetimeMs,
     tries: { count: 10, perMs: 60_000 },
-    tell: (jid, news) => void told.push(`${jid} ${news}`),
+    tell: async (jid, news) => {
+      told.push(`${jid} ${news}`)
+      return hearing.value
+    },
     now: () => clock.now,
   })
   const locked = (await encryptKey({ privateKey: key, passphrase: 'correct horse' })).write()
-  return { stores, clock, transfers, locked, account, told }
+  return { stores, clock, transfers, locked, account, told, hearing }
 }
 const fails = (fault: string) => (error: unknown) => error instanceof TransferError && error.fault === fault
 
@@ -59,4 +63,12 @@ test('the devices of an account are told when its key is left and when it is fet
   assert.deepEqual(told, [`${JID} left`])
   await transfers.take(token, IP)
   assert.deepEqual(told, [`${JID} left`, `${JID} fetched`])
+})
+
+test('nothing is handed out whose devices could not be told', async () => {
+  const { transfers, locked, hearing } = await world(60_000)
+  const token = await transfers.put(JID, locked)
+  hearing.value = false
+  await assert.rejects(transfers.take(token, IP), fails('untold'))
+  await assert.rejects(transfers.put(JID, locked), fails('untold'))
 })

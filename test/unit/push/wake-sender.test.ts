@@ -97,19 +97,34 @@ test('a provider that keeps failing is left alone for a while; devices that are 
   assert.equal(circuit.at(-1), 'closed')
 })
 
-test('some at a time, some wait, and the rest is dropped', async () => {
+test('some at a time, some wait, and the rest is dropped, until there is room again', async () => {
   const { outcomes, asked, provider, sends } = world()
   let release = (): void => undefined
   provider.release = new Promise((resolve) => {
     release = resolve
   })
-  for (let i = 0; i < 10_020; i++) sends(String(i))
+  for (let i = 0; i < 20_004; i++) sends(String(i))
   await settled()
   assert.equal(asked.length, 16)
   assert.deepEqual(outcomes, Array(4).fill('dropped'))
   release()
-  for (let i = 0; i < 2_000 && asked.length < 10_016; i++) await settled()
-  assert.equal(asked.length, 10_016)
+  for (let i = 0; i < 2_000 && asked.length < 20_000; i++) await settled()
+  assert.equal(asked.length, 20_000)
+  await settled()
+  sends('again')
+  await settled()
+  assert.deepEqual(asked.at(-1), ['again', 0])
+})
+
+test('those between two tries take room as well', async () => {
+  const { outcomes, provider, sends } = world()
+  provider.fault = 'timeout'
+  for (let i = 0; i < 20_000; i++) sends(String(i))
+  for (let i = 0; i < 2_000 && outcomes.length < 20_000; i++) await settled()
+  assert.equal(outcomes.length, 20_000)
+  assert.ok(!outcomes.includes('dropped'))
+  sends('one more')
+  assert.equal(outcomes.at(-1), 'dropped')
 })
 
 test('nothing is begun once the server stops', async () => {

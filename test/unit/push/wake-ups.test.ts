@@ -13,6 +13,7 @@ const ROMEO: Account = {
   createdAt: 0,
   disabledAt: undefined,
   delivery: undefined,
+  epoch: 0,
   fingerprint: undefined,
 }
 const TIMES = { delay: 2_000, sibling: 10_000, silence: 30_000, interval: 12_000 }

@@ -52,4 +52,5 @@ export const accountOf = (address: BareJid, disabledAt?: number): Account => ({
   createdAt: 0,
   disabledAt,
   delivery: undefined,
+  epoch: 0,
 })

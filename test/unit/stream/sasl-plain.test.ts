@@ -22,12 +22,9 @@ const fails = (work: Promise<unknown>, condition: SaslCondition): Promise<void> 
   assert.rejects(work, (error) => error instanceof SaslError && error.condition === condition)
 
 test('a right password', async () => {
-  assert.deepEqual(await plain(`\0romeo\0${PASSWORD}`), {
-    kind: 'success',
-    jid: 'romeo@example.org',
-    account: 1,
-    additional: undefined,
-  })
+  const step = await plain(`\0romeo\0${PASSWORD}`)
+  assert.ok(step.kind === 'success')
+  assert.deepEqual([step.jid, step.account.id, step.additional], ['romeo@example.org', 1, undefined])
 })
 test('the password after SASLprep', async () => {
   assert.equal((await plain('\0romeo\0pencil\u00a0case')).kind, 'success')

@@ -43,7 +43,7 @@ describe('EXTERNAL', () => {
     saslContext({
       hasBridge: true,
       certificate: Buffer.from('x'),
-      bridgeLogin: async () => ({ jid, account: 1 }),
+      bridgeLogin: async () => ({ jid, account: { id: 1, epoch: 2 } }),
       ...over,
     })
   const external = async (authzid: string, over?: Partial<SaslContext>) =>
@@ -51,7 +51,12 @@ describe('EXTERNAL', () => {
 
   test('with an empty authzid and with oneself', async () => {
     for (const authzid of ['', jid]) {
-      assert.deepEqual(await external(authzid), { kind: 'success', jid, account: 1, additional: undefined })
+      assert.deepEqual(await external(authzid), {
+        kind: 'success',
+        jid,
+        account: { id: 1, epoch: 2 },
+        additional: undefined,
+      })
     }
   })
   test('without an initial response', async () => {
