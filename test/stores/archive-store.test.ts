@@ -438,6 +438,7 @@ withStores('preferences come with the account and its roster, and go with it', a
   await archive(stores, id, ['1'])
   await tidied(stores, id, NOTHING)
   await accounts.remove(id)
+  while (await stores.inbox.clear());
   for (const table of ['archive_preference', 'archive_usage', 'entry'])
     assert.deepEqual(await database.query(`select 1 from ${table}`), [], table)
 })
