@@ -12,6 +12,7 @@ import type { NetworkStore } from '../keys/network-store.ts'
 import { POLICIES, PublicKeyMaterial } from '../keys/openpgp.ts'
 import { splitPackets } from '../keys/packets.ts'
 import type { BlockStore } from '../roster/block-store.ts'
+import { newItem } from '../roster/roster.ts'
 import { RosterError } from '../roster/roster-error.ts'
 import type { RosterItem, RosterStore, Subscription } from '../roster/store.ts'
 import { parseDateTime } from '../xmpp/date-time.ts'
@@ -403,7 +404,7 @@ export class TigaseImport {
     const content = presence.without(NS_PUBKEY).content
     const change = (before: RosterItem | undefined): RosterItem | undefined => {
       if (before?.subscription === 'from' || before?.subscription === 'both') return before
-      return { ...(before ?? { ...NOBODY, contact }), pendingIn: content }
+      return { ...(before ?? newItem(contact)), pendingIn: content }
     }
     await this.#roster(person, contact, change, this.#parts.limits.rosterItems, id)
     this.#take('requests for subscription')
@@ -469,17 +470,6 @@ const ACCOUNTS: Readonly<Record<AccountError['fault'], string>> = {
   taken: 'accounts that exist here already',
   unknown: 'accounts that are gone',
 }
-const NOBODY: Omit<RosterItem, 'contact'> = {
-  name: undefined,
-  groups: [],
-  subscription: 'none',
-  pendingOut: false,
-  pendingIn: undefined,
-  approved: false,
-  listed: false,
-  version: 0,
-}
-
 /** A time as the databases write it, with or without its zone (then UTC); undefined for none. */
 function timeOf(text: string | null | undefined): number | undefined {
   const [, day, time, fraction = '', zone = 'Z'] =

@@ -172,7 +172,8 @@ function looksSame(before: RosterItem | undefined, after: RosterItem | undefined
   if (a === undefined || b === undefined) return a === b
   return a.subscription === b.subscription && a.pendingOut === b.pendingOut && a.approved === b.approved
 }
-function newItem(contact: BareJid): RosterItem {
+/** A contact who was no contact before. */
+export function newItem(contact: BareJid): RosterItem {
   return {
     contact,
     name: undefined,

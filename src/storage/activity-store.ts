@@ -1,5 +1,6 @@
 import type { ActivityStore } from '../account/activity.ts'
 import type { BareJid } from '../xmpp/jid.ts'
+import { putTimes } from './account-times.ts'
 import type { Database } from './sql.ts'
 
 /** Tables `last_active` and `lease` in either dialect. */
@@ -11,15 +12,7 @@ export class SqlActivityStore implements ActivityStore {
   }
 
   async put(times: ReadonlyMap<number, number>): Promise<void> {
-    const each =
-      this.#database.dialect === 'postgres' ? 'json_array_elements($1::json) as e(value)' : 'json_each($1) as e'
-    await this.#database.query(
-      `insert into last_active as l (account_id, at)
-       select a.id, cast(e.value ->> 1 as bigint) from ${each} join account a on a.id = cast(e.value ->> 0 as bigint)
-       where true
-       on conflict (account_id) do update set at = excluded.at where l.at < excluded.at`,
-      [JSON.stringify([...times])],
-    )
+    await putTimes(this.#database, 'last_active', times)
   }
 
   async unused(before: number, limit: number, skip: number): ReturnType<ActivityStore['unused']> {

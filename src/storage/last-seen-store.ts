@@ -1,5 +1,6 @@
 import type { LastSeenStore } from '../account/last-seen-store.ts'
 import { type BareJid, bareOf, domainOf, type FullJid } from '../xmpp/jid.ts'
+import { putTimes } from './account-times.ts'
 import { eachText } from './each-text.ts'
 import type { Database } from './sql.ts'
 
@@ -12,15 +13,7 @@ export class SqlLastSeenStore implements LastSeenStore {
   }
 
   async put(ends: ReadonlyMap<number, number>): Promise<void> {
-    const each =
-      this.#database.dialect === 'postgres' ? 'json_array_elements($1::json) as e(value)' : 'json_each($1) as e'
-    await this.#database.query(
-      `insert into last_seen as l (account_id, at)
-       select a.id, cast(e.value ->> 1 as bigint) from ${each} join account a on a.id = cast(e.value ->> 0 as bigint)
-       where true
-       on conflict (account_id) do update set at = excluded.at where l.at < excluded.at`,
-      [JSON.stringify([...ends])],
-    )
+    await putTimes(this.#database, 'last_seen', ends)
   }
 
   async find(account: number): Promise<number | undefined> {
