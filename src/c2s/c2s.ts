@@ -162,8 +162,12 @@ export class Clients {
       const name = Buffer.from(previd, 'base64url')
       return { lost: name.length === 16 ? await inbox.lastSettled(name) : undefined }
     }
-    // What it has sent is settled first where that takes a moment only, so that `h` tells all of it.
-    if (!session.isSettled) await inbox.flush()
+    // What it has sent is settled first, so that `h` tells all of it.
+    const rest = session.rests()
+    if (rest !== undefined) {
+      await inbox.flush()
+      await rest
+    }
     const isLate = stream.isOver || stream.connection.isGone
     if (isLate || sessions.resumable(previd, account) !== session) return { lost: undefined }
     session.resume(stream, h, (resumed) => tell(resumed, session.jid))

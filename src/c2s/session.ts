@@ -55,6 +55,8 @@ export class ClientSession implements LocalSession, BoundSession, ReaderPort, Tu
   readonly #progress = new SettledPrefix()
   #wire: Stream | undefined
   #presence: Presence | undefined
+  /** Who waits until all is settled. */
+  #resting: (() => void)[] | undefined
   #base = 0
   #resumable = false
   /** The client's <r/> that could not be answered in full yet: the number it asked at. */
@@ -169,6 +171,7 @@ export class ClientSession implements LocalSession, BoundSession, ReaderPort, Tu
   }
   settled(number: number): void {
     if (!this.#progress.settle(number)) return
+    if (this.isSettled) for (const resolve of this.#resting?.splice(0) ?? []) resolve()
     if (this.#isHeld && this.#progress.open < MAX_PENDING / 2) {
       this.#isHeld = false
       this.#wire?.connection.release()
@@ -421,6 +424,18 @@ export class ClientSession implements LocalSession, BoundSession, ReaderPort, Tu
     wire.connection.touch()
     this.#turn.queue()
     if (!this.isServable) this.#log.fetchOwn()
+  }
+  /**
+   * Settles when all is that was read of the stream it is on, and reads no more of that: its client has gone on to another stream and
+   * will send there what `h` does not cover, so that whatever still came from here would come twice.
+   */
+  rests(): Promise<void> | undefined {
+    this.#wire?.connection.ignoreInput()
+    if (this.isSettled) return undefined
+    return new Promise((resolve) => {
+      this.#resting ??= []
+      this.#resting.push(resolve)
+    })
   }
   /** True when nothing that the client has sent is open. */
   get isSettled(): boolean {

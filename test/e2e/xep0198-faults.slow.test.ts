@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { connectAdmin } from '../../src/http/admin-client.ts'
-import { bind } from '../helpers/login.ts'
+import { bind, logIn } from '../helpers/login.ts'
 import { ServerProcess } from '../helpers/server-process.ts'
 import { PASSWORD, story } from '../helpers/story.ts'
 import { XmppClient } from '../helpers/xmpp-client.ts'
@@ -129,3 +129,46 @@ test('after a kill <failed h/> tells exactly what the server has, and a client s
   assert.deepEqual(got, all)
   await phone.receivesNothing()
 })
+
+story(
+  'what still comes on the old connection while the new one resumes is not taken, so that it does not come twice',
+  async (tell) => {
+    const romeo = await tell.client('romeo', 'phone', { server: 0 })
+    const nurse = await tell.client('nurse', 'kitchen', { server: 0 })
+    const juliet = await tell.account('juliet')
+    await romeo.enablesAcks({ resume: true })
+    const gate = Promise.withResolvers<void>()
+    const { inbox } = tell.stores
+    const commit = inbox.commit.bind(inbox)
+    let begun = 0
+    inbox.commit = async (batch) => {
+      if (begun++ === 0) await gate.promise
+      return await commit(batch)
+    }
+    try {
+      await romeo.sends(sent(juliet, 'm1'))
+      while (begun === 0) await nurse.asks('get', `<ping xmlns='urn:xmpp:ping'/>`, tell.domain)
+      const fresh = await tell.connection({ directTls: true, server: 0 })
+      const { jid } = romeo
+      await logIn(fresh, { username: jid.slice(0, jid.indexOf('@')), password: PASSWORD })
+      fresh.write(`<resume xmlns='urn:xmpp:sm:3' previd='${romeo.smid}' h='0'/>`)
+      for (let i = 0; i < 20; i++) await nurse.asks('get', `<ping xmlns='urn:xmpp:ping'/>`, tell.domain)
+      await romeo.sends(sent(juliet, 'm2'))
+      for (let i = 0; i < 20; i++) await nurse.asks('get', `<ping xmlns='urn:xmpp:ping'/>`, tell.domain)
+      gate.resolve()
+      const { name, attrs } = await fresh.element()
+      assert.equal(name, 'resumed')
+      for (const id of ['m1', 'm2'].slice(Number(attrs.h))) fresh.write(sent(juliet, id))
+      fresh.write(`<r xmlns='urn:xmpp:sm:3'/>`)
+      for (let h = ''; h !== '2'; ) h = (await fresh.element()).attrs.h ?? ''
+    } finally {
+      gate.resolve()
+      inbox.commit = commit
+    }
+    const device = await tell.client('juliet', 'phone', { server: 0 })
+    await device.isAvailable()
+    for (const id of ['m1', 'm2']) assert.equal((await device.receivesAny()).attrs.id, id)
+    await device.receivesNothing()
+  },
+  { servers: 1, config: {} },
+)
