@@ -40,7 +40,7 @@ const TESTED: Readonly<Record<string, string>> = {
   'login.token_lifetime': 'unit/account/tokens.test.ts#lifetimeMs: ',
   'login.transfer_lifetime': 'unit/keys/transfers.test.ts#world\\(60_000\\)',
   'login.transfer_tries': 'e2e/kontalk-key-transfer.slow.test.ts',
-  'lookup.new_per_day': 'e2e/kontalk-contact-discovery.test.ts',
+  'lookup.new_per_day': 'e2e/kontalk-contact-discovery.slow.test.ts',
   'lookup.remote_new_per_day': 'unit/account/lookups.test.ts#remoteNewPerDay: ',
   'lookup.web_new_per_day': 'e2e/web-keys.slow.test.ts',
   'lookup.kept': 'stores/lookup-store.test.ts#purge\\(',
