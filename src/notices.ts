@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { REGISTRATION_SERVICE } from './account/takeover.ts'
 import type { Notice } from './account/takeovers.ts'
 import type { TransferNews } from './keys/transfers.ts'
 import { formatDateTime } from './xmpp/date-time.ts'
@@ -7,16 +8,20 @@ import { type BareJid, bareJid, domainOf, type Jid } from './xmpp/jid.ts'
 import { NS_CLIENT } from './xmpp/ns.ts'
 import { Stanza } from './xmpp/stanza.ts'
 
-/** The service that tells an account of a takeover, and takes its word (`features/x-takeover.ts`). */
-export const REGISTRATION_SERVICE = 'registration'
-
-/** What all devices of an account are told when somebody has proven its number. */
-export function takeoverNotice(jid: BareJid, { until, isLocked }: Notice): Stanza<'message'> {
+/**
+ * What all devices of an account are told when somebody has proven its number. `hearsAnswers`: the feature that takes their word is on
+ * (`features/x-takeover.ts`).
+ */
+export function takeoverNotice(jid: BareJid, { until, isLocked }: Notice, hearsAnswers: boolean): Stanza<'message'> {
   const what = isLocked
     ? 'Without its registration lock the account stays yours as long as you use it.'
-    : `Unless you refuse, this account and all it has will be deleted after ${formatDateTime(new Date(until))}.`
-  const body = `Somebody has registered the phone number of this account on another device. ${what} If it was not you, answer NO. If it was you, answer YES, and the other device can go on at once.`
-  return noticeOf(bareJid(REGISTRATION_SERVICE, domainOf(jid)), jid, body)
+    : `${hearsAnswers ? 'Unless you refuse, this' : 'This'} account and all it has will be deleted after ${formatDateTime(new Date(until))}.`
+  const ask = hearsAnswers
+    ? ' If it was not you, answer NO. If it was you, answer YES, and the other device can go on at once.'
+    : ''
+  const body = `Somebody has registered the phone number of this account on another device. ${what}${ask}`
+  const domain = domainOf(jid)
+  return noticeOf(hearsAnswers ? bareJid(REGISTRATION_SERVICE, domain) : domain, jid, body)
 }
 
 /** What all devices of an account are told of its secret key on its way to another device (kontalk-protocol b.7, b.8). */

@@ -306,7 +306,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     },
     lockTries: limits.registration.lock_attempts,
     isConnected: async (jid) => (await registry.of(jid)).length > 0,
-    tell: (jid, notice) => line.notify(takeoverNotice(jid, notice)),
+    tell: (jid, notice) => line.notify(takeoverNotice(jid, notice, isOn('takeover'))),
     audit: (jid, event) => {
       m.takeovers.inc({ event })
       audit.info({ account: logs.accountTag(jid), event }, 'takeover')

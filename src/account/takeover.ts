@@ -1,3 +1,6 @@
+/** The service that tells an account of a takeover and takes its word. */
+export const REGISTRATION_SERVICE = 'registration'
+
 /** How an account is kept for those who use it when somebody else proves its number. */
 export interface TakeoverRules {
   /** How long after its last use an account counts as in use; also how long what was waited for, or a device's word, holds. */

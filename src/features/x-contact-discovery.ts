@@ -69,7 +69,8 @@ export default defineFeature({
           name: 'query',
           ns: NS_MATCH,
           answer: ({ payload, session }) => {
-            if (session === undefined) throw new StanzaError('forbidden')
+            if (session === undefined)
+              throw new StanzaError('forbidden', { text: 'This is for accounts of this server.' })
             return match(payload, session)
           },
         },

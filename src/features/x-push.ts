@@ -206,7 +206,8 @@ export default defineFeature({
         name: payloadName,
         ns: NS_PUSH,
         answer: ({ payload, session }: { readonly payload: Element; readonly session: Session | undefined }) => {
-          if (session === undefined) throw new StanzaError('forbidden')
+          if (session === undefined)
+            throw new StanzaError('forbidden', { text: 'This is for accounts of this server.' })
           return work(payload, session)
         },
       }) as const

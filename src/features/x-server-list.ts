@@ -61,7 +61,7 @@ export default defineFeature({
           name: 'command',
           ns: NS_COMMANDS,
           answer: async ({ payload: { attrs } }) => {
-            if (attrs.node !== NODE) throw new StanzaError('item-not-found')
+            if (attrs.node !== NODE) throw new StanzaError('item-not-found', { text: 'No such command.' })
             const { action = 'execute' } = attrs
             // It has one stage, so nothing is ever open that one could go on with.
             if (action !== 'execute' || attrs.sessionid !== undefined)

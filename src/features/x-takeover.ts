@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import type { SessionAccount } from '../account/accounts.ts'
 import { PasswordError, type PasswordFault } from '../account/password.ts'
-import type { Claim } from '../account/takeover.ts'
+import { type Claim, REGISTRATION_SERVICE } from '../account/takeover.ts'
 import type { CommandStep } from '../contract/command.ts'
 import { defineFeature } from '../contract/feature.ts'
 import { type DataForm, fieldValue } from '../xmpp/data-form.ts'
@@ -17,8 +17,6 @@ import { NS_CLIENT, NS_COMMANDS } from '../xmpp/ns.ts'
 import { type Message, Stanza } from '../xmpp/stanza.ts'
 import { type Condition, StanzaError } from '../xmpp/stanza-error.ts'
 
-/** Whom the notice comes from and the answer goes to. */
-const LOCAL = 'registration'
 type Word = 'agreed' | 'refused'
 const WORDS: ReadonlyMap<string, Word> = new Map([
   ['yes', 'agreed'],
@@ -103,10 +101,12 @@ export default defineFeature({
     }
 
     return {
-      services: [{ local: LOCAL, name: 'Registration', category: 'component', type: 'generic', features: [] }],
+      services: [
+        { local: REGISTRATION_SERVICE, name: 'Registration', category: 'component', type: 'generic', features: [] },
+      ],
       messages: [
         {
-          local: LOCAL,
+          local: REGISTRATION_SERVICE,
           name: 'body',
           ns: NS_CLIENT,
           spread: (message) => {

@@ -99,7 +99,7 @@ export default defineFeature({
           who: 'account',
           run: async ({ session, form }) => {
             const { account } = views.peek(session.account) ?? (await views.load(session.account))
-            if (account === undefined) throw new StanzaError('item-not-found')
+            if (account === undefined) throw new StanzaError('item-not-found', { text: 'This account is gone.' })
             if (form === undefined) return { form: formFor(await keyListing.isListed(account)) }
             const isListed = booleanOf(form, 'published')
             if (isListed === undefined)

@@ -68,7 +68,8 @@ export default defineFeature({
     const slot = async (from: Element, account: BareJid, isOld: boolean): Promise<Element> => {
       const file = isOld ? oldRequest(from) : request(from)
       const view = views.peek(account) ?? (await views.load(account))
-      if (view.account === undefined) throw new StanzaError('forbidden')
+      if (view.account === undefined)
+        throw new StanzaError('forbidden', { text: 'This is for accounts of this server.' })
       try {
         const { id, ticket, name } = await uploads.request(view.account.id, file, isOld ? 200 : 201)
         metrics.slots.inc({ outcome: 'given' })
