@@ -52,6 +52,9 @@ export const benchFolder = (): Promise<string> => mkdtemp(join(tmpdir(), 'fernru
 async function startPeer(name: 'prosody' | 'ejabberd', options: StartOptions): Promise<Running> {
   const lacking = await missing([name === 'ejabberd' ? 'ejabberdctl' : 'prosody', 'openssl', 'taskset'])
   if (lacking.length > 0) throw new Error(`${lacking.join(' and ')} missing: apt-get install prosody ejabberd openssl`)
+  // Without its driver ejabberd starts all the same, and each message waits in vain for a database.
+  if (name === 'ejabberd' && options.postgres !== undefined && !(await isInstalled('erlang-p1-pgsql')))
+    throw new Error('ejabberd cannot use PostgreSQL: apt-get install erlang-p1-pgsql')
   const port = await freePort()
   const env = {
     PEER_HOME: options.folder,
@@ -75,6 +78,13 @@ async function startPeer(name: 'prosody' | 'ejabberd', options: StartOptions): P
       await gone(pid)
     },
   }
+}
+
+async function isInstalled(debianPackage: string): Promise<boolean> {
+  const { stdout } = await ran('dpkg-query', ['-W', '-f', '${db:Status-Abbrev}', debianPackage]).catch(() => ({
+    stdout: '',
+  }))
+  return stdout.startsWith('ii')
 }
 
 /** Polls, as one can only do for a process that is no child of this one. */

@@ -117,8 +117,23 @@ async function startDatabase({ serverCpus }: BenchOptions): Promise<TestPostgres
   await client.query('create role ejabberd login superuser')
   await client.query('create database ejabberd owner ejabberd')
   await client.query('create database fernruf')
+  await makeLogSegments(client)
   await client.end()
   return postgres
+}
+
+/**
+ * A PostgreSQL that has run for a while writes its log into old segments; a new one makes each of 16 MiB as it goes, every few
+ * seconds under load, and whoever commits meanwhile waits for that.
+ */
+async function makeLogSegments(client: Client): Promise<void> {
+  await client.query("alter system set min_wal_size = '1GB'")
+  await client.query('select pg_reload_conf()')
+  for (let segment = 0; segment < 1024 / 16; segment++) {
+    await client.query("select pg_logical_emit_message(false, 'bench', 'fills a segment')")
+    await client.query('select pg_switch_wal()')
+  }
+  await client.query('checkpoint')
 }
 
 const startOptions = (options: BenchOptions, folder: string): StartOptions => ({
