@@ -81,10 +81,7 @@ async function startPeer(name: 'prosody' | 'ejabberd', options: StartOptions): P
 }
 
 async function isInstalled(debianPackage: string): Promise<boolean> {
-  const { stdout } = await ran('dpkg-query', ['-W', '-f', '${db:Status-Abbrev}', debianPackage]).catch(() => ({
-    stdout: '',
-  }))
-  return stdout.startsWith('ii')
+  return (await ran('dpkg', ['-s', debianPackage])).code === 0
 }
 
 /** Polls, as one can only do for a process that is no child of this one. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { takeoverNotice } from '../../src/notices.ts'
-import { bareJid } from '../../src/xmpp/jid.ts'
+import { takeoverNotice } from '../../../src/server/notices.ts'
+import { bareJid } from '../../../src/xmpp/jid.ts'
 
 const JID = bareJid('romeo', 'example.org' as never)
 const NOTICE = { until: Date.UTC(2026, 0, 2), isLocked: false }

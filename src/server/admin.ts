@@ -1,8 +1,8 @@
-import { AccountError } from './account/accounts.ts'
-import { forgetDataKeys } from './account/data-keys.ts'
-import { KeyFileError } from './account/operator-keys.ts'
-import { PasswordError } from './account/password.ts'
-import type { Account, Delivery } from './account/store.ts'
+import { AccountError } from '../account/accounts.ts'
+import { forgetDataKeys } from '../account/data-keys.ts'
+import { KeyFileError } from '../account/operator-keys.ts'
+import { PasswordError } from '../account/password.ts'
+import type { Account, Delivery } from '../account/store.ts'
 import {
   type AccountSummary,
   type Admin,
@@ -11,14 +11,14 @@ import {
   type InboxKeyRotation,
   type NetworkServer,
   type ServerKey as ServerKeySummary,
-} from './contract/admin.ts'
+} from '../contract/admin.ts'
+import { deleteHistory } from '../inbox/archive.ts'
+import { KeyError } from '../keys/key-error.ts'
+import { setListed } from '../keys/listing.ts'
+import { ServerKey, userIdOf } from '../keys/server-key.ts'
+import { type BareJid, type Domain, isFull, localOf, parseJid, prepareDomain } from '../xmpp/jid.ts'
 import type { Core } from './core.ts'
 import { openKeys, serverKeyText } from './core.ts'
-import { deleteHistory } from './inbox/archive.ts'
-import { KeyError } from './keys/key-error.ts'
-import { setListed } from './keys/listing.ts'
-import { ServerKey, userIdOf } from './keys/server-key.ts'
-import { type BareJid, type Domain, isFull, localOf, parseJid, prepareDomain } from './xmpp/jid.ts'
 
 /** The server that runs, as far as the operator's wishes concern it. */
 export interface RunningParts {

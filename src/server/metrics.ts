@@ -1,4 +1,4 @@
-import type { Metrics } from './contract/feature.ts'
+import type { Metrics } from '../contract/feature.ts'
 
 /** What the server itself counts; features and parts have their own. */
 export const SERVER_METRICS = {

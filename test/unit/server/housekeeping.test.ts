@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, mock, test } from 'node:test'
-import { type Chore, Housekeeping } from '../../src/housekeeping.ts'
+import { type Chore, Housekeeping } from '../../../src/server/housekeeping.ts'
 
 let logged: unknown[]
 const log = { warn: (data: unknown) => void logged.push(data) }

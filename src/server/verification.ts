@@ -1,14 +1,14 @@
-import type { DeliveryStatus, ReportFault, SmsProvider } from './account/sms-provider.ts'
-import { Throttle } from './account/throttle.ts'
-import { type SmsReport, Verification } from './account/verification.ts'
-import type { Config } from './config/schema.ts'
-import { reportPath } from './http/sms-reports.ts'
-import { Breaker } from './sms/breaker.ts'
-import { ConsoleSms } from './sms/console.ts'
-import { WebhookSms } from './sms/webhook.ts'
-import type { Database } from './storage/sql.ts'
-import { SqlVerificationStore } from './storage/verification-store.ts'
-import type { CircuitState } from './util/circuit.ts'
+import type { DeliveryStatus, ReportFault, SmsProvider } from '../account/sms-provider.ts'
+import { Throttle } from '../account/throttle.ts'
+import { type SmsReport, Verification } from '../account/verification.ts'
+import type { Config } from '../config/schema.ts'
+import { reportPath } from '../http/sms-reports.ts'
+import { Breaker } from '../sms/breaker.ts'
+import { ConsoleSms } from '../sms/console.ts'
+import { WebhookSms } from '../sms/webhook.ts'
+import type { Database } from '../storage/sql.ts'
+import { SqlVerificationStore } from '../storage/verification-store.ts'
+import type { CircuitState } from '../util/circuit.ts'
 
 /** What is told of providers, in names of closed sets only. */
 export interface SmsWatch {
@@ -73,11 +73,11 @@ async function gatewayOf(sms: Gateway, publicUrl: string | undefined): Promise<S
     return new WebhookSms({ url: sms.url, secret: sms.secret.reveal(), sender: sms.sender, ...common })
   const account = { apiKey: sms.api_key, apiSecret: sms.api_secret.reveal(), baseUrl: sms.api_url, ...common }
   if (sms.provider === 'vonage-sms') {
-    const { VonageSms } = await import('./sms/vonage-sms.ts')
+    const { VonageSms } = await import('../sms/vonage-sms.ts')
     const callback = publicUrl === undefined ? {} : { callback: publicUrl + reportPath(sms.provider) }
     return new VonageSms({ from: sms.from, ...callback, ...account })
   }
-  const { VonageVerify } = await import('./sms/vonage-verify.ts')
+  const { VonageVerify } = await import('../sms/vonage-verify.ts')
   const { application_id: id, private_key: key } = sms
   const application = id === undefined || key === undefined ? {} : { application: { id, privateKey: key.reveal() } }
   return new VonageVerify({ brand: sms.brand, locale: sms.locale, voice: sms.voice, ...application, ...account })

@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import { REGISTRATION_SERVICE } from './account/takeover.ts'
-import type { Notice } from './account/takeovers.ts'
-import type { TransferNews } from './keys/transfers.ts'
-import { formatDateTime } from './xmpp/date-time.ts'
-import { el } from './xmpp/element.ts'
-import { type BareJid, bareJid, domainOf, type Jid } from './xmpp/jid.ts'
-import { NS_CLIENT } from './xmpp/ns.ts'
-import { Stanza } from './xmpp/stanza.ts'
+import { REGISTRATION_SERVICE } from '../account/takeover.ts'
+import type { Notice } from '../account/takeovers.ts'
+import type { TransferNews } from '../keys/transfers.ts'
+import { formatDateTime } from '../xmpp/date-time.ts'
+import { el } from '../xmpp/element.ts'
+import { type BareJid, bareJid, domainOf, type Jid } from '../xmpp/jid.ts'
+import { NS_CLIENT } from '../xmpp/ns.ts'
+import { Stanza } from '../xmpp/stanza.ts'
 
 /**
  * What all devices of an account are told when somebody has proven its number. `hearsAnswers`: the feature that takes their word is on
