@@ -220,7 +220,7 @@ export class ClientSession implements LocalSession, BoundSession, ReaderPort, Tu
       this.#told = -1
       this.#wire?.connection.touch()
     } else if (raw.name === 'a' && this.stream !== undefined) {
-      this.#outbox.acknowledge(readCount(raw.element.attrs.h))
+      this.#outbox.acknowledge(readCount(raw.attribute('h')))
       this.#answered()
     } else if (raw.name === 'enable') {
       this.#wire?.sendElement(this.enable(raw.element.attrs))

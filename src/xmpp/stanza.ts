@@ -166,9 +166,11 @@ export class Stanza<K extends Kind = Kind> {
   /** The same stanza with one payload more, at the end. */
   adding(payload: Element): Stanza<K> {
     const content = Buffer.concat([this.content, Buffer.from(serialize(payload, NS_CLIENT))])
-    const source =
-      this.#source === undefined ? undefined : { ...this.element, children: [...this.element.children, payload] }
-    return new Stanza(this, content, source, [...this.#children, payload])
+    const source = this.#source
+    // Of what came in the tree is not built for this: hardly anybody asks for it, and the bytes have it all.
+    const tree =
+      source === undefined || 'token' in source ? undefined : { ...source, children: [...source.children, payload] }
+    return new Stanza(this, content, tree, [...this.#children, payload])
   }
 }
 export type Message = Stanza<'message'>

@@ -3,7 +3,7 @@ import { Intake } from './intake.ts'
 import type { RootScope } from './namespaces.ts'
 import { ELEMENT, HEADER, MORE, Scanner } from './scanner.ts'
 import { StreamError } from './stream-error.ts'
-import { readTree } from './tree.ts'
+import { readAttribute, readTree } from './tree.ts'
 
 /** Bounds on one top-level element, in bytes and counts. Exceeding one is a policy-violation. */
 export interface TokenizerLimits {
@@ -62,6 +62,8 @@ export interface RawElement {
   readonly size: number
   /** The tree, built on first use. */
   readonly element: Element
+  /** An attribute without prefix, of those that are no fields here; does not build the tree. */
+  attribute(name: string): string | undefined
 }
 export type Token = HeaderToken | RawElement | FooterToken
 
@@ -120,6 +122,9 @@ class ReceivedElement implements RawElement {
     if (this.#contentEnd === this.#contentStart) return NO_OCTETS
     this.#content ??= this.#buf.subarray(this.#start + this.#contentStart, this.#start + this.#contentEnd)
     return this.#content
+  }
+  attribute(name: string): string | undefined {
+    return readAttribute(this.#buf, this.#start, name)
   }
   get element(): Element {
     this.#element ??= readTree(this.#buf, this.#start, this.#root)

@@ -28,6 +28,25 @@ export function readTree(buf: Buffer, start: number, root: RootScope): Element {
   return new TreeReader(buf, root).read(start)
 }
 
+/** The value of an attribute without prefix of the start tag at `start`, which the scanner has checked; without a tree. */
+export function readAttribute(buf: Buffer, start: number, wanted: string): string | undefined {
+  let p = start + 1
+  while (!endsName(buf[p])) p++
+  for (;;) {
+    while (isSpace(buf[p])) p++
+    if (buf[p] === GT || buf[p] === SLASH) return undefined
+    const name = p
+    while (!endsName(buf[p])) p++
+    const isWanted = p - name === wanted.length && buf.toString('latin1', name, p) === wanted
+    while (buf[p] === EQUALS || isSpace(buf[p])) p++
+    const quote = buf[p]
+    const value = ++p
+    while (buf[p] !== quote) p++
+    if (isWanted) return decodeValue(buf, value, p)
+    p++
+  }
+}
+
 class TreeReader {
   readonly #buf: Buffer
   readonly #root: RootScope

@@ -51,6 +51,9 @@ const firstElement = (tree: Plain): Plain => tree.children.find((c) => typeof c 
 function assertSame(xml: string): void {
   const raw = elementOf(xml)
   const ours = plain(raw.element)
+  for (const [name, value] of Object.entries(raw.element.attrs))
+    if (/^[!-z]+$/.test(name)) assert.equal(raw.attribute(name), value)
+  assert.equal(raw.attribute('absent'), undefined)
   assert.deepEqual(firstElement(saxes(HEADER + xml + FOOTER)), ours)
   assert.deepEqual(saxes(serialize(raw.element, '')), ours)
   if (raw.content === undefined) return
