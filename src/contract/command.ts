@@ -2,10 +2,14 @@ import type { DataForm, FormDescription } from '../xmpp/data-form.ts'
 import type { Awaitable } from './hook.ts'
 import type { Session } from './session.ts'
 
-/** What a step of a command comes to: a form to be filled in, or the end with a note. */
+/** What a step of a command comes to: a form to be filled in, or the end with a note, and with values for whoever reads no prose. */
 export type CommandStep =
   | { readonly form: Omit<FormDescription, 'type'> }
-  | { readonly note: string; readonly level?: 'info' | 'warn' | 'error' }
+  | {
+      readonly note: string
+      readonly level?: 'info' | 'warn' | 'error'
+      readonly result?: Omit<FormDescription, 'type'>
+    }
 
 /** A command of the server (XEP-0050): asked for by name, it answers with a note, or with a form and then a note. */
 export interface Command {

@@ -3,6 +3,7 @@ import preapproval from './rfc6121-preapproval.ts'
 import roster from './rfc6121-roster.ts'
 import contactDiscovery from './x-contact-discovery.ts'
 import deliveryPolicy from './x-delivery-policy.ts'
+import keyTransfer from './x-key-transfer.ts'
 import publicKeys from './x-public-keys.ts'
 import push from './x-push.ts'
 import serverList from './x-server-list.ts'
@@ -57,5 +58,6 @@ export const FEATURES: readonly Feature[] = [
   publicKeys,
   push,
   webKeys,
+  keyTransfer,
   blocking,
 ]

@@ -7,6 +7,7 @@
 import { z } from 'zod'
 import { defineFeature } from '../contract/feature.ts'
 import type { HttpAnswer, HttpRequest } from '../contract/route.ts'
+import { armored } from '../keys/armor.ts'
 import type { ShownKey } from '../keys/directory.ts'
 import { hkpSearch, type KeySearch } from '../keys/listing.ts'
 import { booleanOf } from '../xmpp/data-form.ts'
@@ -66,7 +67,11 @@ export default defineFeature({
       const key = await find('hkp', ip, hkpSearch(search))
       if (key === undefined) return NOT_FOUND
       if (op === 'get')
-        return { status: 200, headers: { 'content-type': 'application/pgp-keys' }, body: armored(key.ring) }
+        return {
+          status: 200,
+          headers: { 'content-type': 'application/pgp-keys' },
+          body: armored('PUBLIC KEY BLOCK', key.ring),
+        }
       return text(200, listed(key))
     }
 
@@ -136,28 +141,6 @@ const text = (status: number, words: string): HttpAnswer => ({
 })
 const NOT_FOUND = text(404, 'no key found')
 
-/** RFC 9580 §6.2. COMPAT(GnuPG 2.2): what a keyserver sends it reads only with the checksum, which RFC 9580 leaves out. */
-function armored(ring: Uint8Array): string {
-  const lines = Buffer.from(ring)
-    .toString('base64')
-    .replaceAll(/.{64}(?=.)/g, '$&\n')
-  const checksum = Buffer.alloc(3)
-  checksum.writeUIntBE(crc24(ring), 0, 3)
-  const end = `=${checksum.toString('base64')}\n-----END PGP PUBLIC KEY BLOCK-----\n`
-  return `-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n${lines}\n${end}`
-}
-/** RFC 9580 §6.1.1. */
-function crc24(bytes: Uint8Array): number {
-  let crc = 0xb704ce
-  for (const byte of bytes) {
-    crc ^= byte << 16
-    for (let i = 0; i < 8; i++) {
-      crc <<= 1
-      if ((crc & 0x1000000) !== 0) crc ^= 0x1864cfb
-    }
-  }
-  return crc & 0xffffff
-}
 /** HKP's list for machines, of one key; people can read it as well. */
 function listed({ fingerprint, algorithm, bits, createdAt, expiresAt, isRevoked, userId }: ShownKey): string {
   const seconds = (ms: number): string => (ms === Infinity ? '' : String(Math.floor(ms / 1000)))

@@ -121,6 +121,7 @@ export default defineFeature({
           id,
           'completed',
           el('note', NS_COMMANDS, { type: step.level ?? 'info' }, step.note),
+          ...(step.result === undefined ? [] : [formElement({ ...step.result, type: 'result' })]),
         )
       remember(session, id, command.node)
       return commandElement(

@@ -53,7 +53,8 @@ export class KeyTransfers {
   readonly #store: KeyTransferStore
   readonly #accounts: Pick<AccountStore, 'find'>
   readonly #keys: Pick<Keys, 'of'>
-  readonly #lifetimeMs: number
+  /** How long a token is good. */
+  readonly lifetimeMs: number
   readonly #tries: RateLimit
   readonly #tell: KeyTransfersOptions['tell']
   readonly #now: () => number
@@ -62,7 +63,7 @@ export class KeyTransfers {
     this.#store = store
     this.#accounts = accounts
     this.#keys = keys
-    this.#lifetimeMs = lifetimeMs
+    this.lifetimeMs = lifetimeMs
     this.#tries = new RateLimit(tries)
     this.#tell = tell
     this.#now = now
@@ -79,7 +80,7 @@ export class KeyTransfers {
     })
     if (fingerprint !== account.fingerprint) throw new TransferError('bad-secret-key')
     const token = Array.from({ length: TOKEN_DIGITS }, () => randomInt(10)).join('')
-    const expiresAt = this.#now() + this.#lifetimeMs
+    const expiresAt = this.#now() + this.lifetimeMs
     await this.#store.put({ account: account.id, tokenHash: hashOf(token), ring, expiresAt })
     await this.#told(jid, 'left')
     return token

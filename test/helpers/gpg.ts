@@ -68,6 +68,15 @@ export class Gpg {
     const { said } = await this.#gpg('--import', file)
     return said
   }
+  /** As gpg lists them: `--with-colons`. */
+  async secretKeys(): Promise<string> {
+    return (await this.#gpg('--with-colons', '--list-secret-keys')).out
+  }
+  /** A secret key, armoured and still locked. */
+  async exportsSecret(fingerprint: string, passphrase: string): Promise<string> {
+    const how = ['--pinentry-mode', 'loopback', '--passphrase', passphrase]
+    return (await this.#gpg(...how, '--armor', '--export-secret-keys', fingerprint)).out
+  }
   /** Signatures on a key as gpg judges them: `sig:!` is good. */
   async signatures(fingerprint: string): Promise<string> {
     return (await this.#gpg('--with-colons', '--check-sigs', fingerprint)).out

@@ -60,6 +60,7 @@ test('what is switched off takes along what needs it', () => {
       'contact_discovery',
       'delivery_policy',
       'disco',
+      'key_transfer',
       'multicast',
       'push',
       'server_list',
