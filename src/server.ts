@@ -65,7 +65,10 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
   const base = baseOf(config, core, teardown, { ownsProcess, ...(log === undefined ? {} : { log }) })
   const { logs, metricRegistry } = base
   const makeKey = config.database === undefined || config.environment === 'development'
-  const keys = await openKeys(core, makeKey, (jid) => started?.line.views.changed(jid))
+  const keys = await openKeys(core, makeKey, {
+    onChanged: (jid) => started?.line.views.changed(jid),
+    onRevoked: (jid) => void started?.accountChanged(jid, 'key', undefined),
+  })
   /** Also done now and then: whoever changes the store from outside has no bus. */
   const reloadKeys = async (): Promise<void> => {
     try {

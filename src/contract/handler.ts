@@ -37,7 +37,11 @@ export type IqHandler = {
        * Asked before it is looked whether there is such an account (`view.account`): what it throws is the answer, whoever is asked for.
        * For budgets that must be spent on misses as well.
        */
-      readonly admit?: (call: { readonly from: Jid; readonly view: AccountView }) => Awaitable<void>
+      readonly admit?: (call: {
+        readonly from: Jid
+        readonly view: AccountView
+        readonly payload: Element
+      }) => Awaitable<void>
     }
   /** Sent by a session to its own account, with or without `to` (RFC 6120 §10.3.3). Asked before `account`. */
   | { readonly target: 'self'; readonly answer: Answer<{ readonly session: Session }> }

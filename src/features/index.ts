@@ -25,6 +25,7 @@ import archive from './xep0313-archive.ts'
 import csi from './xep0352-csi.ts'
 import stanzaId from './xep0359-stanza-id.ts'
 import upload from './xep0363-upload.ts'
+import openpgp from './xep0373-openpgp.ts'
 import retraction from './xep0424-retraction.ts'
 import archivePreferences from './xep0441-archive-preferences.ts'
 import clients from './xep0494-clients.ts'
@@ -59,5 +60,6 @@ export const FEATURES: readonly Feature[] = [
   push,
   webKeys,
   keyTransfer,
+  openpgp,
   blocking,
 ]

@@ -6,10 +6,10 @@
  * the same.
  */
 import { z } from 'zod'
-import type { AccountView } from '../contract/account-view.ts'
 import { defineFeature } from '../contract/feature.ts'
 import type { IqHandler } from '../contract/handler.ts'
 import { on } from '../contract/hook.ts'
+import { hasContact } from '../roster/roster.ts'
 import type { Element } from '../xmpp/element.ts'
 import { type BareJid, bareOf } from '../xmpp/jid.ts'
 import { NS_PUBKEY } from '../xmpp/ns.ts'
@@ -58,7 +58,7 @@ export default defineFeature({
           ...PUBKEY,
           refusal: REFUSAL,
           admit: async ({ from, view }) => {
-            if (knows(view, bareOf(from)) || (await lookups.spend(lookups.askerOf(from), view.jid))) return
+            if (hasContact(view, bareOf(from)) || (await lookups.spend(lookups.askerOf(from), view.jid))) return
             metrics.refused.inc()
             throw new StanzaError(REFUSAL)
           },
@@ -78,9 +78,6 @@ export default defineFeature({
     }
   },
 })
-
-/** By its own doing: a mere request of the asker's is not on its roster. */
-const knows = ({ roster }: AccountView, asker: BareJid): boolean => roster.get(asker)?.listed === true
 
 function refuseSet(): never {
   throw new StanzaError('bad-request')

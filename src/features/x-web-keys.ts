@@ -37,8 +37,6 @@ export default defineFeature({
   },
   uses: ['views', 'web', 'disco', 'keyListing'],
   setup: ({ metrics, ports: { views, web, disco, keyListing } }) => {
-    if (web === undefined) return {}
-
     const find = async (protocol: 'wkd' | 'hkp', ip: string, search: KeySearch | undefined) => {
       const key = search === undefined ? undefined : await keyListing.find(ip, search)
       metrics.lookups.inc({ protocol, outcome: key === undefined ? 'none' : 'given' })
@@ -76,27 +74,30 @@ export default defineFeature({
     }
 
     return {
-      routes: [
-        // §4.5: no rules of its own.
-        { name: 'wkd', path: '/.well-known/openpgpkey/policy', get: () => text(200, ''), isOpen: true },
-        {
-          name: 'wkd',
-          path: '/.well-known/openpgpkey/:first/:second',
-          get: (request) => {
-            const { first = '', second } = request.params
-            if (first === 'hu') return wkd(request, ofHost(request.host), second)
-            return second === 'policy' && served(first) !== undefined ? text(200, '') : NOT_FOUND
-          },
-          isOpen: true,
-        },
-        {
-          name: 'wkd',
-          path: '/.well-known/openpgpkey/:domain/hu/:hash',
-          get: (request) => wkd(request, served(request.params.domain ?? ''), request.params.hash),
-          isOpen: true,
-        },
-        { name: 'hkp', path: '/pks/lookup', get: hkp, isOpen: true },
-      ],
+      routes:
+        web === undefined
+          ? []
+          : [
+              // §4.5: no rules of its own.
+              { name: 'wkd', path: '/.well-known/openpgpkey/policy', get: () => text(200, ''), isOpen: true },
+              {
+                name: 'wkd',
+                path: '/.well-known/openpgpkey/:first/:second',
+                get: (request) => {
+                  const { first = '', second } = request.params
+                  if (first === 'hu') return wkd(request, ofHost(request.host), second)
+                  return second === 'policy' && served(first) !== undefined ? text(200, '') : NOT_FOUND
+                },
+                isOpen: true,
+              },
+              {
+                name: 'wkd',
+                path: '/.well-known/openpgpkey/:domain/hu/:hash',
+                get: (request) => wkd(request, served(request.params.domain ?? ''), request.params.hash),
+                isOpen: true,
+              },
+              { name: 'hkp', path: '/pks/lookup', get: hkp, isOpen: true },
+            ],
       commands: [
         {
           node: NODE,
@@ -122,7 +123,7 @@ const formFor = (isListed: boolean) =>
   ({
     title: TITLE,
     instructions:
-      'OpenPGP programs look for the key of an address on the web. What they get is your key with your address and the name beside it, also when nobody there is among your contacts.',
+      'OpenPGP programs look for the key of an address on the web, chat programs ask this server. What they get is your key with your address and the name beside it, also when nobody there is among your contacts.',
     formType: 'fernruf:key-publication',
     fields: [
       {

@@ -28,7 +28,7 @@ import {
   parseJid,
   prepareDomain,
 } from '../xmpp/jid.ts'
-import { NS_CLIENT, NS_DELAY, NS_PUBKEY } from '../xmpp/ns.ts'
+import { NS_CLIENT, NS_DELAY, NS_PUBKEY, NS_SID } from '../xmpp/ns.ts'
 import { type Message, Stanza } from '../xmpp/stanza.ts'
 import type { TokenizerLimits } from '../xmpp/tokenizer.ts'
 import { elementsIn } from './fragments.ts'
@@ -78,6 +78,9 @@ const LIST_LIMITS: TokenizerLimits = {
 /** Names of the nodes on the ways to what is taken; the last one as older releases wrote it. */
 const NODES: ReadonlySet<string> = new Set(['root', 'kontalk', 'auth', 'roster', 'blocklist', 'kontalk/auth'])
 const MAX_PACKETS = 4_096
+/** Bytes of a contact's name or group, as of one that a client brings. */
+const MAX_NAME_BYTES = 1_023
+const isShort = (name: string): boolean => Buffer.byteLength(name) <= MAX_NAME_BYTES
 
 type Wish = Pick<RosterItem, 'subscription' | 'pendingOut' | 'approved'> & { readonly pendingIn: boolean }
 const wish = (subscription: Subscription, ...more: readonly ('out' | 'in' | 'approved')[]): Wish => ({
@@ -109,7 +112,8 @@ interface Person {
   readonly parts: Set<ImportPart>
   /** It had a key here before this run. */
   readonly hadKey: boolean
-  lastMessage: number
+  /** The last one that was kept before this run. */
+  readonly lastMessage: number
 }
 interface Node {
   readonly parent: string | null
@@ -133,6 +137,12 @@ export class TigaseImport {
   readonly #byFingerprint = new Map<string, Person>()
   readonly #taken = new Map<string, number>()
   readonly #left = new Map<string, { count: number; ids: string[] }>()
+  /** By user, the last message that was seen in the first reading. */
+  readonly #latestIds = new Map<string, number>()
+  /** Each user's messages stand in the order of their ids. PostgreSQL may have filled the gaps of those that were taken. */
+  #isOrdered = true
+  /** By mark, the last message that is kept and not remembered yet. */
+  #kept = new Map<string, number>()
   #batch: Waiting[] = []
   #batchBytes = 0
 
@@ -142,12 +152,14 @@ export class TigaseImport {
 
   /** `open` begins the dump anew; `keys`: a file or a folder of public keys. @throws DumpError, KeyError, StoreError */
   async run(open: () => AsyncIterable<Buffer>, keys: string | undefined): Promise<ImportReport> {
-    const tables = await this.#read(open(), ['tig_users', 'tig_nodes'], (row) =>
-      row.table === 'tig_users' ? this.#user(row) : this.#node(row),
-    )
+    const tables = await this.#read(open(), ['tig_users', 'tig_nodes', 'messages'], (row) => {
+      if (row.table === 'messages') return this.#order(row)
+      return row.table === 'tig_users' ? this.#user(row) : this.#node(row)
+    })
     if (!tables.has('tig_users')) throw new DumpError('there is no table tig_users in it: no dump of Tigase', 0)
     await this.#read(open(), ['tig_pairs', 'messages', 'servers', 'push', 'validations'], (row) => this.#rest(row))
     await this.#flush()
+    await this.#remember()
     if (keys !== undefined) for await (const ring of keyRings(keys)) await this.#key(ring)
     for (const [fingerprint, { parts }] of this.#byFingerprint)
       if (!parts.has('key'))
@@ -232,6 +244,11 @@ export class TigaseImport {
       return undefined
     }
   }
+  #order({ values }: DumpRow): void {
+    const [uid, id] = [values.get('uid') ?? '', Number(values.get('id'))]
+    if (id < (this.#latestIds.get(uid) ?? 0)) this.#isOrdered = false
+    this.#latestIds.set(uid, id)
+  }
   #node({ values }: DumpRow): void {
     const name = values.get('node') ?? ''
     if (NODES.has(name)) this.#nodes.set(values.get('nid') ?? '', { name, parent: values.get('parent_nid') ?? null })
@@ -308,12 +325,16 @@ export class TigaseImport {
       return
     }
     const { rosterItems, rosterGroups } = this.#parts.limits
-    const groups = [...new Set((attrs.groups ?? '').split(',').filter((group) => group !== ''))].slice(0, rosterGroups)
+    const all = new Set((attrs.groups ?? '').split(',').filter((group) => group !== ''))
+    const groups = [...all].filter(isShort)
+    const name = attrs.name === '' || !isShort(attrs.name ?? '') ? undefined : attrs.name
+    if (groups.length < all.size || (name === undefined && attrs.name))
+      this.#leave('names and groups of contacts that are too long', uid)
     const { pendingIn, ...rest } = state
     const item = (before: RosterItem | undefined): RosterItem => ({
       contact: bareOf(contact),
-      name: attrs.name === '' ? undefined : attrs.name,
-      groups,
+      name,
+      groups: groups.slice(0, rosterGroups),
       ...rest,
       // A request that waited came with its stanza, if it still waits.
       pendingIn: before?.pendingIn ?? (pendingIn ? Buffer.alloc(0) : undefined),
@@ -365,8 +386,8 @@ export class TigaseImport {
     if (stanza === undefined) return this.#leave('waiting stanzas that cannot be read', told)
     if (stanza.kind === 'presence') return await this.#request(person, stanza as Stanza<'presence'>, told)
     if (stanza.kind !== 'message') return this.#leave('waiting stanzas that are no messages', told)
-    const sentAt = timeOf(values.get('timestamp'))
-    const { message, at } = withoutDelay(stanza as Message, domainOf(person.jid), sentAt ?? this.#parts.now())
+    const { domains, now } = this.#parts
+    const { message, at } = unmarked(stanza as Message, domains, [timeOf(values.get('timestamp'))], now())
     const worth = worthOf(message)
     if (worth !== 'archived' && worth !== 'kept') return this.#leave('waiting messages that nobody would miss', told)
     const entry: NewEntry = {
@@ -419,13 +440,18 @@ export class TigaseImport {
     for (const { person, id } of batch) hash.update(`${person.mark} ${id}\n`)
     const id = hash.digest().subarray(0, 16)
     await this.#parts.inbox.commit({ id, entries: batch.map(({ entry }) => entry), takes: [] })
-    const last = new Map<string, number>()
     for (const { person, id: message } of batch) {
-      person.lastMessage = Math.max(person.lastMessage, message)
-      last.set(person.mark, person.lastMessage)
+      this.#kept.set(person.mark, Math.max(this.#kept.get(person.mark) ?? 0, message))
       this.#take('waiting messages')
     }
-    await this.#parts.imports.messages(last)
+    // Where an earlier one may come yet, what is kept is remembered when all is.
+    if (this.#isOrdered) await this.#remember()
+  }
+
+  async #remember(): Promise<void> {
+    if (this.#kept.size === 0) return
+    await this.#parts.imports.messages(this.#kept)
+    this.#kept = new Map()
   }
 
   async #server({ values }: DumpRow): Promise<void> {
@@ -478,16 +504,30 @@ function timeOf(text: string | null | undefined): number | undefined {
   const offset = zone === 'Z' ? 'Z' : `${zone.slice(0, 3)}:${zone.slice(3).replace(':', '') || '00'}`
   return parseDateTime(`${day}T${time}${fraction}${offset}`)?.getTime()
 }
-/** What the other server said of when it came is said by ours: the mark goes, its time stays. */
-function withoutDelay(message: Message, domain: Domain, otherwise: number): { message: Message; at: number } {
-  if (!message.has('delay', NS_DELAY)) return { message, at: otherwise }
-  let at: number | undefined
+/**
+ * The message without what the other server said of it, which ours says anew, and without what others said in its place: ids that claim to
+ * be given here (XEP-0359 §3). When it came is what the server's own mark says, if that can be.
+ */
+function unmarked(
+  message: Message,
+  domains: ReadonlySet<Domain>,
+  otherwise: readonly (number | undefined)[],
+  now: number,
+): { message: Message; at: number } {
+  const times: (number | undefined)[] = []
+  const isOurs = (jid: string | undefined): boolean => {
+    const by = jid === undefined ? undefined : parseJid(jid)
+    return by !== undefined && domains.has(domainOf(by))
+  }
   const kept = message.element.children.filter((c) => {
-    if (typeof c === 'string' || c.name !== 'delay' || c.ns !== NS_DELAY || c.attrs.from !== domain) return true
-    at ??= parseDateTime(c.attrs.stamp ?? '')?.getTime()
+    if (typeof c === 'string') return true
+    if (c.name === 'stanza-id' && c.ns === NS_SID) return !isOurs(c.attrs.by)
+    if (c.name !== 'delay' || c.ns !== NS_DELAY || !isOurs(c.attrs.from)) return true
+    times.push(parseDateTime(c.attrs.stamp ?? '')?.getTime())
     return false
   })
-  if (kept.length === message.element.children.length) return { message, at: otherwise }
+  const at = [...times, ...otherwise].find((time) => time !== undefined && time <= now) ?? now
+  if (kept.length === message.element.children.length) return { message, at }
   const { kind, type, id, from, to, lang } = message
-  return { message: Stanza.of({ kind, type, id, from, to, lang }, ...kept), at: at ?? otherwise }
+  return { message: Stanza.of({ kind, type, id, from, to, lang }, ...kept), at }
 }

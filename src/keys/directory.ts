@@ -27,9 +27,11 @@ export interface ShownKey {
   readonly algorithm: number
   /** Undefined where the algorithm says it. */
   readonly bits: number | undefined
-  /** Ms since the epoch, both; Infinity: never. */
+  /** Ms since the epoch, all three; Infinity: never. */
   readonly createdAt: number
   readonly expiresAt: number
+  /** When something was last said of it: by itself, or by the server's certification. */
+  readonly updatedAt: number
   readonly isRevoked: boolean
 }
 
@@ -47,6 +49,7 @@ export class Keys {
   readonly #policy: KeyPolicy
   readonly #now: () => number
   readonly #changed: (jid: BareJid) => void
+  readonly #revoked: (jid: BareJid) => void
   /** By the account as it is in the line's view of it, which every change of the account or its key replaces on all nodes. */
   readonly #cached: LRUCache<Account, StoredKey>
   readonly #shown = new LRUCache<number, { readonly key: ShownKey; readonly from: Uint8Array; readonly until: number }>(
@@ -63,6 +66,8 @@ export class Keys {
     readonly now?: () => number
     /** Told after a key has been written: every node is to forget what it knows of the account (`Views.changed`). */
     readonly onChanged?: (jid: BareJid) => void
+    /** Told after an account's key has revoked itself and nothing that it opened is good any more: its sessions are to end. */
+    readonly onRevoked?: (jid: BareJid) => void
   }) {
     this.#store = parts.store
     this.#accounts = parts.accounts
@@ -71,6 +76,7 @@ export class Keys {
     this.#policy = POLICIES[parts.policy ?? 'modern']
     this.#now = parts.now ?? Date.now
     this.#changed = parts.onChanged ?? (() => undefined)
+    this.#revoked = parts.onRevoked ?? (() => undefined)
     this.#cached = new LRUCache<Account, StoredKey>({
       maxSize: MAX_CACHED,
       sizeCalculation: ({ ring }) => ring.length + 200,
@@ -101,10 +107,9 @@ export class Keys {
     return this.#candidate(certificate, domain, this.#judge)
   }
   async #candidate(certificate: Uint8Array, domain: Domain, judge: Judge): Promise<CandidateKey> {
-    const bridge = readBridgeCertificate(certificate)
-    const ring = await PublicRing.read(bridge.ring, judge)
-    // Possession was proven of the certificate's key: it counts for the OpenPGP key only if they are the same.
-    if (ring.primary.spki?.equals(bridge.spki) !== true) throw new KeyError('mismatch')
+    return this.#checked(await proven(certificate, judge), domain)
+  }
+  #checked(ring: PublicRing, domain: Domain): CandidateKey {
     const now = this.#now()
     ring.checkTime(now)
     return { jid: ring.accountName(domain, now), fingerprint: ring.fingerprint, ring }
@@ -164,7 +169,8 @@ export class Keys {
 
   /**
    * The account that may log in with this certificate: it exists, was registered with exactly this key, and our certification
-   * is on the ring once it is merged with the stored one. Renews the certification in time. Makes no account.
+   * is on the ring once it is merged with the stored one. Renews the certification in time. Makes no account. A key that says of
+   * itself that it is revoked is so from then on, whatever copy of it is shown.
    * @throws KeyError, StoreError
    */
   async login(
@@ -186,7 +192,9 @@ export class Keys {
   ): Promise<{ readonly jid: BareJid; readonly account: LoginState; readonly fingerprint: string }> {
     // What is stored is verified again, but not the signatures that were just verified in the shown ring.
     const judge = { ...this.#judge, verdicts: new Map<string, Promise<boolean>>() }
-    const { jid, fingerprint, ring } = await this.#candidate(certificate, domain, judge)
+    const shown = await proven(certificate, judge)
+    if (shown.isRevoked) await this.#withdraw(shown, domain, judge)
+    const { jid, fingerprint, ring } = this.#checked(shown, domain)
     const account = await this.#accounts.find(jid)
     if (account === undefined) throw new KeyError('no-account')
     if (account.fingerprint !== fingerprint) throw new KeyError('other-key')
@@ -230,10 +238,23 @@ export class Keys {
     }
     const shown = whole.shown(jid, this.#server.trusted, now)
     if (shown === undefined) return undefined
-    const { ring, userId, expiresAt, until } = shown
+    const { ring, userId, until, ...times } = shown
     const { primary, fingerprint, isRevoked } = ring
     const { algorithm, bits, createdAt } = primary
-    return { until, key: { fingerprint, ring: ring.bytes, userId, algorithm, bits, createdAt, expiresAt, isRevoked } }
+    return { until, key: { fingerprint, ring: ring.bytes, userId, algorithm, bits, createdAt, ...times, isRevoked } }
+  }
+
+  /** Keeps the word of an account's key that it is revoked, and ends what it has opened. */
+  async #withdraw(ring: PublicRing, domain: Domain, judge: Judge): Promise<void> {
+    const account = await this.#accounts.find(ring.accountName(domain, this.#now()))
+    const { fingerprint } = ring
+    if (account === undefined || account.fingerprint !== fingerprint) return
+    const stored = await this.#store.find(account.id)
+    const known = stored?.fingerprint === fingerprint ? await PublicRing.read(stored.ring, judge) : undefined
+    if (known?.isRevoked === true) return
+    const { bytes } = known?.merged(ring) ?? ring
+    if (await this.#store.follow({ account: account.id, fingerprint, ring: bytes }, fingerprint))
+      this.#revoked(account.jid)
   }
 
   async #merge(account: Account, jid: BareJid, shown: PublicRing, judge: Judge): Promise<void> {
@@ -262,4 +283,13 @@ export class Keys {
   get #judge(): Judge {
     return { servers: this.#server.trusted, policy: this.#policy }
   }
+}
+
+/** The key in a bridge certificate, of which possession was proven. @throws KeyError */
+async function proven(certificate: Uint8Array, judge: Judge): Promise<PublicRing> {
+  const bridge = readBridgeCertificate(certificate)
+  const ring = await PublicRing.read(bridge.ring, judge)
+  // It was proven of the certificate's key: it counts for the OpenPGP key only if they are the same.
+  if (ring.primary.spki?.equals(bridge.spki) !== true) throw new KeyError('mismatch')
+  return ring
 }

@@ -28,6 +28,8 @@ export interface ShownRing {
   readonly userId: Uint8Array
   /** Of the key, in ms since the epoch; Infinity: never. */
   readonly expiresAt: number
+  /** When something was last said of the key, by itself or by one of the servers; ms since the epoch. */
+  readonly updatedAt: number
   /** As long as what makes it so holds. */
   readonly until: number
 }
@@ -173,7 +175,11 @@ export class PublicRing {
       const part = { userId, signatures: [own, ours] }
       const expiresAt = Math.min(this.primary.createdAt + own.keyLifetime, own.expiresAt)
       const ring = new PublicRing(this.primary, this.#direct, [part], this.#subkeys)
-      return { ring, userId, expiresAt, until: Math.min(expiresAt, ours.expiresAt) }
+      const said = [...this.#direct, own, ours, ...this.#subkeys.flatMap((subkey) => subkey.signatures)]
+      // A device whose clock is ahead is no reason for a date that nobody believes.
+      const times = said.map(({ createdAt }) => createdAt).filter((at) => at <= now + CLOCK_SKEW_MS)
+      const updatedAt = Math.max(this.primary.createdAt, ...times)
+      return { ring, userId, expiresAt, updatedAt, until: Math.min(expiresAt, ours.expiresAt) }
     }
     return undefined
   }

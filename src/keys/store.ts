@@ -25,7 +25,7 @@ export interface KeyStore {
   find(account: number): Promise<StoredKey | undefined>
   /** Keeps what is known of the account's key; false where it is not the account's, or not any more. */
   put(key: StoredKey): Promise<boolean>
-  /** Makes it the account's key in the place of `former`, and ends its tokens; false, and nothing happens, where that is not its key any more. */
+  /** Makes it the account's key in the place of `former`, which may be the same, and ends its tokens, that of a secret key on its way too; false, and nothing happens, where that is not its key any more. */
   follow(key: StoredKey, former: string): Promise<boolean>
   serverKeys(): Promise<readonly StoredServerKey[]>
   /** Makes it the current key if there is none yet; otherwise nothing happens. */

@@ -172,6 +172,9 @@ function looksSame(before: RosterItem | undefined, after: RosterItem | undefined
   if (a === undefined || b === undefined) return a === b
   return a.subscription === b.subscription && a.pendingOut === b.pendingOut && a.approved === b.approved
 }
+/** Whether the owner has the address on its roster by its own doing: a mere request of the other's does not count. */
+export const hasContact = ({ roster }: Pick<RosterOwner, 'roster'>, other: BareJid): boolean =>
+  roster.get(other)?.listed === true
 /** A contact who was no contact before. */
 export function newItem(contact: BareJid): RosterItem {
   return {

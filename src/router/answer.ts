@@ -128,7 +128,7 @@ export class Answers {
     const handler = find('account')
     if (handler?.target !== 'account') throw new StanzaError('service-unavailable')
     return this.#deps.loadView(bare).then(async (view) => {
-      await handler.admit?.({ from: iq.from, view })
+      await handler.admit?.({ from: iq.from, view, payload: call.payload })
       const isThere = view.account !== undefined && view.account.disabledAt === undefined
       if (!isThere || isBlocked(view, iq.from)) throw new StanzaError(handler.refusal ?? 'service-unavailable')
       return handler.answer({ ...call, from: iq.from, account: bare })

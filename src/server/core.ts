@@ -107,8 +107,12 @@ async function openRoot(config: Config, isEmbedded: boolean): Promise<RootSecret
   }
 }
 
-/** The server's OpenPGP key and the directory above it; `onChanged` hears of every key that was written. @throws StartError */
-export async function openKeys(core: Core, make: boolean, onChanged?: (jid: BareJid) => void): Promise<Keys> {
+/** The server's OpenPGP key and the directory above it; `told` hears of keys that were written or revoked. @throws StartError */
+export async function openKeys(
+  core: Core,
+  make: boolean,
+  told: { readonly onChanged?: (jid: BareJid) => void; readonly onRevoked?: (jid: BareJid) => void } = {},
+): Promise<Keys> {
   const [domain] = core.config.domains
   const { server_key_file: file } = core.config.keys
   const open = (options: { readonly make: boolean; readonly first?: () => Promise<Uint8Array> }): Promise<ServerKey> =>
@@ -121,7 +125,7 @@ export async function openKeys(core: Core, make: boolean, onChanged?: (jid: Bare
       server,
       reopen: () => open({ make: false }),
     }
-    return new Keys(onChanged === undefined ? parts : { ...parts, onChanged })
+    return new Keys({ ...parts, ...told })
   } catch (error) {
     if (error instanceof KeyError)
       throw new StartError(`keys.server_key_file: ${file} ${serverKeyText(error)}`, { cause: error })

@@ -44,6 +44,8 @@ export class SqlKeyStore implements KeyStore {
   follow(key: StoredKey, former: string): Promise<boolean> {
     return this.#database.transaction(async (sql) => {
       if (!(await replaceFingerprint(sql, key.account, former, key.fingerprint))) return false
+      // The secret key that may be on its way to another device is the former one's.
+      await sql.query('delete from key_transfer where account_id = $1', [key.account])
       await putRing(sql, key)
       return true
     })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { revokeKey } from 'openpgp'
+import { readKey, revokeKey } from 'openpgp'
 import type { PhoneKey } from '../helpers/bridge-certificate.ts'
 import { KONTALK_CODE, keyFor, People, registrationForm, WIDE_BUDGETS } from '../helpers/kontalk-phone.ts'
 import { bind } from '../helpers/login.ts'
@@ -96,5 +96,41 @@ describe('b.9: a key follows another one', () => {
     assert.match(await rolls(device, Buffer.alloc(100), await revoked(key)), bad)
     device.destroy()
     await people.device(key, 1)
+  })
+})
+
+describe('a key that has revoked itself', () => {
+  test('and is shown so at a login: no copy of it logs in any more, and its sessions end on all nodes', async () => {
+    const { jid, key } = await people.registers()
+    const [here, there] = [await people.device(key, 0, 'here'), await people.device(key, 1, 'there')]
+    const waiting = await people.logsIn(key, 1)
+    assert.ok(typeof waiting !== 'string')
+    const ring = await revoked(key)
+    // Whoever has the public half alone proves nothing by it: the certificate is of another key.
+    const thief = await keyFor(jid)
+    assert.match(String(await people.logsIn({ ...thief, ring })), /not-authorized/)
+    here.write(`<iq type='get' id='still' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>`)
+    assert.equal((await here.element()).attrs.id, 'still')
+
+    assert.match(String(await people.logsIn({ ...key, ring })), /not-authorized/)
+    for (const device of [here, there]) await device.endsWith('not-authorized')
+    await assert.rejects(bind(waiting, 'late'), /not-allowed/)
+    for (const server of [0, 1]) assert.match(String(await people.logsIn(key, server)), /not-authorized/)
+    // Others hear of it when they ask for the key.
+    const { key: other } = await people.registers()
+    const asking = await people.device(other, 1)
+    asking.write(`<iq type='get' id='k' to='${jid}'><pubkey xmlns='urn:xmpp:pubkey:2'/></iq>`)
+    const told = />([^<]+)<\/pubkey>/.exec(write(await asking.element()))?.[1] ?? ''
+    assert.ok(await (await readKey({ binaryKey: Buffer.from(told, 'base64') })).isRevoked())
+  })
+  test('and an account that has another one by now keeps that', async () => {
+    const { jid, key } = await people.registers()
+    const next = await keyFor(jid)
+    await rolls(await people.device(key), next.ring, await revoked(key))
+    const device = await people.device(next)
+    assert.match(String(await people.logsIn({ ...key, ring: await revoked(key) }, 1)), /not-authorized/)
+    await people.device(next, 1, 'other')
+    device.write(`<iq type='get' id='still' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>`)
+    assert.equal((await device.element()).attrs.id, 'still')
   })
 })

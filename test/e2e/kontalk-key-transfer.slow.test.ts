@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { encryptKey } from 'openpgp'
+import { encryptKey, revokeKey } from 'openpgp'
 import type { PhoneKey } from '../helpers/bridge-certificate.ts'
-import { People, registrationForm, WIDE_BUDGETS } from '../helpers/kontalk-phone.ts'
+import { keyFor, People, registrationForm, WIDE_BUDGETS } from '../helpers/kontalk-phone.ts'
 import { secureStream } from '../helpers/login.ts'
 import { write } from '../helpers/match-element.ts'
 import { startTestServers, type TestServers } from '../helpers/test-server.ts'
@@ -93,6 +93,26 @@ describe('b.7, b.8: a key goes to another device of its owner', () => {
     assert.match(await leaves(device, Buffer.alloc(40_000)), bad)
     assert.match(await leaves(device, 'not base64!'), bad)
     assert.match(await leaves(device, ''), bad)
+  })
+
+  test('a key that another one has followed, or that is revoked, is handed to nobody', async () => {
+    const revoked = async ({ key }: PhoneKey): Promise<Buffer> =>
+      Buffer.from((await revokeKey({ key, format: 'object' })).publicKey.write())
+    const [followed, withdrawn] = [await newcomer(), await newcomer()]
+    const tokens = [followed, withdrawn].map(async ({ key, device }) =>
+      tokenIn(await leaves(device, await locked(key))),
+    )
+    const next = await keyFor(followed.jid)
+    await Promise.all(tokens)
+    const rolled = {
+      FORM_TYPE: 'http://kontalk.org/protocol/register#key',
+      publickey: next.ring.toString('base64'),
+      revoked: (await revoked(followed.key)).toString('base64'),
+    }
+    followed.device.write(registrationForm(rolled))
+    while (!/id='reg'/.test(write(await followed.device.element())));
+    await people.logsIn({ ...withdrawn.key, ring: await revoked(withdrawn.key) })
+    for (const token of tokens) assert.match(await fetches(await token, { localAddress: '127.0.0.5' }), INVALID)
   })
 
   test('whoever guesses is shut out before he guesses much, and nobody else', async () => {

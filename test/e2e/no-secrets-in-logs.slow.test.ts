@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
+import { encryptKey } from 'openpgp'
 import { bridgeCertificate, phoneKey } from '../helpers/bridge-certificate.ts'
 import { codeIn, KONTALK_CODE, registersKey, registrationForm, shown, WIDE_BUDGETS } from '../helpers/kontalk-phone.ts'
 import { authenticate, bind, LoginRefused, NS_SASL, secureStream } from '../helpers/login.ts'
@@ -12,6 +13,8 @@ import type { XmppConnection } from '../helpers/xmpp-connection.ts'
 /** All that a log must not hold: numbers, their localparts, codes, passwords, bodies, what SASL carries. */
 
 const NS_REGISTER = 'jabber:iq:register'
+const KONTALK_PRIVATE_KEY = 'http://kontalk.org/protocol/register#privatekey'
+const KONTALK_ACCOUNT = 'http://kontalk.org/protocol/register#account'
 const PHONE = '+4915123456781'
 const KEY_PHONE = '+4915123456792'
 const PASSWORD = 'pass-word-of-the-story-17'
@@ -115,6 +118,28 @@ for (const level of ['debug', 'trace']) {
       await secureStream(forged)
       await refuses(authenticate(forged, { mechanism: 'EXTERNAL', username: '', password: '' }))
       await answered(forged, registrationForm({ FORM_TYPE: KONTALK_CODE, code: wrongCode }))
+      // Its secret half on the way to another device: a token that is none, the right one, and the same again.
+      const sends = await tell.connection(shown(key, { ring }))
+      await secureStream(sends)
+      await authenticate(sends, { mechanism: 'EXTERNAL', username: '', password: '' })
+      await sends.openStream()
+      await sends.features()
+      await bind(sends, 'sender-of-the-story')
+      const locked = base64((await encryptKey({ privateKey: key.key, passphrase: 'correct horse' })).write())
+      sends.write(registrationForm({ FORM_TYPE: KONTALK_PRIVATE_KEY, privatekey: locked }))
+      let left = ''
+      while (!/id='reg'/.test(left)) left = write(await sends.element())
+      const transfer = /var='token'[^>]*><value>(\d{40})</.exec(left)?.[1] ?? assert.fail(left)
+      const guess = '7'.repeat(40)
+      for (const one of [guess, transfer, transfer])
+        await answered(
+          await fresh(tell),
+          `<iq type='get' id='k' to='localhost'><query xmlns='${NS_REGISTER}'><account xmlns='${KONTALK_ACCOUNT}'><privatekey><token>${one}</token></privatekey></account></query></iq>`,
+        )
+      secrets.set('the token of a secret key', transfer)
+      secrets.set('a guess at one', guess)
+      secrets.set('the secret key', locked.slice(0, 60))
+      secrets.set('the middle of the secret key', locked.slice(200, 260))
       secrets.set('the key', base64(ring).slice(0, 60))
       secrets.set('the certificate', base64(bridgeCertificate(stranger)).slice(0, 60))
 

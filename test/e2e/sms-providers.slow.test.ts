@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { after, before } from 'node:test'
 import { phoneKey } from '../helpers/bridge-certificate.ts'
 import { KONTALK_CODE, registrationForm, shown, WIDE_BUDGETS } from '../helpers/kontalk-phone.ts'
@@ -22,8 +25,39 @@ before(() => {
 })
 after(async () => {
   process.stderr.write = writeError
+  gateway.close()
   await vonage.close()
 })
+
+const GATEWAY_SECRET = 'Secret-Of-The-Gateway-9'
+/** A gateway of the operator's own, which tells all it hears. */
+const gateway = await (async () => {
+  const seen: { readonly code: string; readonly signature: string }[] = []
+  const server = createServer((request, response) => {
+    const parts: Buffer[] = []
+    request.on('data', (part: Buffer) => parts.push(part))
+    request.on('end', () => {
+      const body = Buffer.concat(parts).toString()
+      const signature = String(request.headers['fernruf-signature'])
+      seen.push({ code: String((JSON.parse(body) as { code: unknown }).code), signature })
+      const echo = `${signature} ${GATEWAY_SECRET} ${body}`
+      const { answer } = self
+      if (answer === 'dead') request.socket.end(`${echo} no HTTP\r\n\r\n`)
+      else if (answer === 'html') response.writeHead(200, { 'content-type': 'text/html' }).end(`<p>${echo}</p>`)
+      else response.writeHead(answer, { location: `/${signature}` }).end(answer === 200 ? '' : echo)
+    })
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const self = {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/codes`,
+    seen,
+    answer: 200 as number | 'html' | 'dead',
+    close: () => void server.close().closeAllConnections(),
+  }
+  return self
+})()
+const application = vonage.application()
 
 let numbers = 23_450
 /** A number that no other story has, and its localpart. */
@@ -211,6 +245,59 @@ story(
   {
     servers: 1,
     config: config({ ...verify, timeout: '300ms', fallbacks: [{ ...sms, timeout: '300ms' }] }, { code_attempts: 100 }),
+  },
+)
+
+story(
+  'the secret of a gateway of the operator’s, and what it signs, are not logged either, whatever the gateway answers',
+  async (tell) => {
+    const { phone, digits, local } = number()
+    const before = gateway.seen.length
+    for (const answer of [401, 422, 500, 302, 'html', 'dead'] as const) {
+      gateway.answer = answer
+      assert.match(await says(tell, { phone, challenge: 'pin' }), /Unable to verify number/, String(answer))
+    }
+    gateway.answer = 200
+    assert.match(await says(tell, { phone, challenge: 'pin' }), /type='result'/)
+    const seen = gateway.seen.slice(before)
+    assert.equal(seen.length, 7)
+    assert.ok(tell.logged.some((line) => line.includes('sms not sent')))
+    for (const { code, signature } of seen) {
+      assert.match(code, /^\d{6}$/)
+      for (const secret of [GATEWAY_SECRET, signature, code, digits, local])
+        for (const line of [...tell.logged, ...said]) assert.ok(!holds(line, secret), `${secret} stands in ${line}`)
+    }
+  },
+  {
+    servers: 1,
+    config: config({ provider: 'webhook', url: gateway.url, sender: 'Gate', secret: GATEWAY_SECRET }),
+  },
+)
+
+story(
+  'a login as an application of the account is not logged',
+  async (tell) => {
+    const { phone } = number()
+    const tokens: string[] = []
+    for (const code of [401, 500, 422]) {
+      vonage.instead = (request, response, body) => {
+        tokens.push(request.headers.authorization ?? '')
+        response.writeHead(code).end(errorAnswer(code, `${tokens.at(-1)} ${body}`))
+      }
+      assert.match(await says(tell, { phone, challenge: 'pin' }), /Unable to verify number/)
+    }
+    vonage.instead = undefined
+    assert.ok(
+      tokens.length >= 3 && tokens.every((token) => /^Bearer [\w-]+\.[\w-]+\.[\w-]+$/.test(token)),
+      tokens.join(),
+    )
+    const lines = application.privateKey.split('\n').filter((line) => line.length > 40)
+    for (const secret of [...tokens.map((token) => token.slice(7)), ...lines, vonage.apiSecret])
+      for (const line of [...tell.logged, ...said]) assert.ok(!line.includes(secret), line)
+  },
+  {
+    servers: 1,
+    config: config({ ...verify, application_id: application.id, private_key: application.privateKey }),
   },
 )
 

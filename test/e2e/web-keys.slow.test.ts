@@ -11,13 +11,12 @@ import { wkdHash } from '../../src/keys/listing.ts'
 import type { BareJid } from '../../src/xmpp/jid.ts'
 import { type PhoneKey, phoneKey } from '../helpers/bridge-certificate.ts'
 import { Gpg, gpgIsMissing, sandboxIsMissing } from '../helpers/gpg.ts'
-import { registersKey, shown, WIDE_BUDGETS } from '../helpers/kontalk-phone.ts'
+import { publishes, registersKey, shown, WIDE_BUDGETS } from '../helpers/kontalk-phone.ts'
 import { write } from '../helpers/match-element.ts'
 import { type Story, story } from '../helpers/story.ts'
 import type { XmppClient } from '../helpers/xmpp-client.ts'
 
 const NUMBERS = { romeo: '+4915123456789', juliet: '+4915123456780' } as const
-const COMMANDS = 'http://jabber.org/protocol/commands'
 const KONTALK = {
   account: { registration: ['sms'] },
   sms: { provider: 'console' },
@@ -37,16 +36,6 @@ async function phone(tell: Story, person: keyof typeof NUMBERS): Promise<Phone> 
   await registersKey(tell, settings, NUMBERS[person], key)
   return { jid, key, client: await tell.client(person, 'phone', { ...shown(key), login: { mechanism: 'EXTERNAL' } }) }
 }
-/** By the command of its client. */
-async function publishes({ client }: Phone, isPublished: boolean): Promise<void> {
-  const command = (inner: string) => `<command xmlns='${COMMANDS}' node='key-publication'${inner}</command>`
-  const offered = write(await client.asks('set', command('>')))
-  const session = /sessionid='([^']*)'/.exec(offered)?.[1] ?? ''
-  assert.match(offered, /type='boolean' var='published'/)
-  const form = `<x xmlns='jabber:x:data' type='submit'><field var='published'><value>${isPublished ? 'true' : 'false'}</value></field></x>`
-  const done = write(await client.asks('set', command(` sessionid='${session}' action='complete'>${form}`)))
-  assert.match(done, /status='completed'/)
-}
 const at = (tell: Story): string => `http://localhost:${tell.servers[0]?.httpPort}`
 const direct = (jid: BareJid): string => `/.well-known/openpgpkey/hu/${wkdHash(jid)}?l=${jid.split('@')[0]}`
 const advanced = (jid: BareJid): string => `/.well-known/openpgpkey/localhost/hu/${wkdHash(jid)}?l=${jid.split('@')[0]}`
@@ -64,7 +53,7 @@ story(
     const romeo = await phone(tell, 'romeo')
     for (const path of [direct(romeo.jid), advanced(romeo.jid), lookup(romeo.jid), lookup(romeo.jid, 'index')])
       assert.equal((await fetch(at(tell) + path)).status, 404)
-    await publishes(romeo, true)
+    await publishes(romeo.client, true)
     for (const path of [direct(romeo.jid), advanced(romeo.jid)]) {
       const answer = await fetch(at(tell) + path)
       assert.equal(answer.headers.get('content-type'), 'application/octet-stream')
@@ -92,7 +81,7 @@ story(
     assert.equal((await fetch(at(tell) + lookup(romeo.jid, 'stats'))).status, 501)
     // The fingerprint alone does not lead to a number.
     assert.equal((await fetch(at(tell) + lookup(`0x${romeo.key.fingerprint}`))).status, 404)
-    await publishes(romeo, false)
+    await publishes(romeo.client, false)
     assert.equal((await fetch(at(tell) + direct(romeo.jid))).status, 404)
   },
   { servers: 1, config: KONTALK },
@@ -120,7 +109,7 @@ story(
   async (tell) => {
     const romeo = await phone(tell, 'romeo')
     const juliet = await phone(tell, 'juliet')
-    await publishes(romeo, true)
+    await publishes(romeo.client, true)
     const nobody = `nobody@${tell.domain}` as BareJid
     for (const path of [direct, advanced, lookup, (jid: BareJid) => lookup(jid, 'index')])
       assert.equal(await seen(at(tell) + path(juliet.jid)), await seen(at(tell) + path(nobody)))
@@ -131,7 +120,7 @@ story(
     assert.equal(await seen(at(tell) + direct(other)), await seen(at(tell) + direct(nobody)))
     assert.equal(await seen(at(tell) + direct(romeo.jid)), whole)
     assert.match(await metricsOf(tell), /fernruf_web_keys_lookups_total\{protocol="wkd",outcome="given"\} 2/)
-    await publishes(juliet, true)
+    await publishes(juliet.client, true)
     assert.match(await seen(at(tell) + direct(juliet.jid)), /^\[200/, 'she was asked about before')
   },
   { servers: 1, config: { ...KONTALK, limits: { ...KONTALK.limits, lookup: { web_new_per_day: 3 } } } },
@@ -140,7 +129,7 @@ story(
   'over the budget one that is there looks like the rest',
   async (tell) => {
     const romeo = await phone(tell, 'romeo')
-    await publishes(romeo, true)
+    await publishes(romeo.client, true)
     const nobody = `nobody@${tell.domain}` as BareJid
     const unknown = await seen(at(tell) + direct(nobody))
     assert.equal(await seen(at(tell) + direct(romeo.jid)), unknown)
@@ -167,7 +156,7 @@ else
           ...['--keyserver-options', 'no-self-sigs-only,no-import-clean'],
         ]
         assert.equal((await gpg.locate(romeo.jid, ...how)).isFound, false)
-        await publishes(romeo, true)
+        await publishes(romeo.client, true)
         const located = await gpg.locate(romeo.jid, ...how)
         assert.ok(located.isFound, located.said)
         assert.match(located.keys, new RegExp(`fpr:::::::::${romeo.key.fingerprint}:`))

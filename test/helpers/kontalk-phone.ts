@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import type { ConnectionOptions } from 'node:tls'
 import type { Element } from '../../src/xmpp/element.ts'
@@ -10,6 +11,7 @@ import type { XmppClient } from './xmpp-client.ts'
 import { type ConnectionSettings, XmppConnection } from './xmpp-connection.ts'
 
 const NS_REGISTER = 'jabber:iq:register'
+const NS_COMMANDS = 'http://jabber.org/protocol/commands'
 export const KONTALK_CODE = 'http://kontalk.org/protocol/register#code'
 
 const many = { hour: 1_000_000, day: 1_000_000 }
@@ -121,6 +123,17 @@ export async function phone(tell: Story, person: Person): Promise<Phone> {
   const made = await keyFor(jidOf(tell, person))
   const ring = await registersKey(tell, settingsOf(tell), NUMBERS[person], made)
   return phoneOf(tell, person, { ...made, ring })
+}
+
+/** Says by the command of a client whether anybody may fetch the account's key. */
+export async function publishes(client: XmppClient, isPublished: boolean): Promise<void> {
+  const command = (inner: string) => `<command xmlns='${NS_COMMANDS}' node='key-publication'${inner}</command>`
+  const offered = write(await client.asks('set', command('>')))
+  const session = /sessionid='([^']*)'/.exec(offered)?.[1] ?? ''
+  assert.match(offered, /type='boolean' var='published'/)
+  const form = `<x xmlns='jabber:x:data' type='submit'><field var='published'><value>${isPublished ? 'true' : 'false'}</value></field></x>`
+  const done = write(await client.asks('set', command(` sessionid='${session}' action='complete'>${form}`)))
+  assert.match(done, /status='completed'/)
 }
 
 /** People with a number and a key each, on servers of a file's own, where no story is told. */

@@ -263,6 +263,73 @@ withStores('after a failure at any step it goes on, and nothing comes twice', as
   assert.equal((await parts.keys.login(bridgeCertificate(sample.keys.juliet), DOMAIN)).jid, sample.juliet)
 })
 
+withStores('what an account there was sent by somebody hostile brings nothing with it', async (stores) => {
+  const parts = await partsOf(stores)
+  const { romeo, juliet, tables } = sample
+  const long = 'x'.repeat(1_024)
+  const payload = [
+    '<body>Hist!</body>',
+    `<stanza-id xmlns="urn:xmpp:sid:0" by="${juliet}" id="forged"/>`,
+    `<s:stanza-id xmlns:s="urn:xmpp:sid:0" by="${juliet.toUpperCase()}" id="forged"/>`,
+    '<stanza-id xmlns="urn:xmpp:sid:0" by="elsewhere.example" id="theirs"/>',
+    `<delay xmlns="urn:xmpp:delay" from="${DOMAIN}" stamp="9999-01-01T00:00:00Z"/>`,
+  ]
+  const rows = [
+    [
+      1,
+      3,
+      `<message xmlns="jabber:client" from="${romeo}/x">${payload.join('')}</message>`,
+      '2026-11-20 09:00:00',
+      null,
+    ],
+    [2, 3, `<message xmlns="jabber:client" from="${romeo}/x"><body>!</body></message>`, '9999-01-01 00:00:00', null],
+  ]
+  const { tig_pairs: pairs = assert.fail(), messages = assert.fail() } = tables
+  const roster = `<contact subs="both" jid="${juliet}" name="${long}" groups="friends,${long},,${long}y"/>`
+  const others = pairs.rows.filter(([, uid, key]) => uid !== 2 || key !== 'roster')
+  const dump = mysqlDump({
+    ...tables,
+    tig_pairs: { ...pairs, rows: [...others, [20, 2, 'roster', roster]] },
+    messages: { ...messages, rows },
+  })
+  const { left } = await run(parts, dump)
+  const item = (await stores.rosters.load(romeo as BareJid))?.items[0]
+  assert.deepEqual([item?.contact, item?.name, item?.groups], [juliet, undefined, ['friends']])
+  assert.deepEqual(left.get('names and groups of contacts that are too long')?.ids, ['2'])
+  const [first = '', ...others_] = await waitingFor(stores, juliet)
+  assert.equal(others_.length, 1)
+  assert.match(first, /Hist!.*id='theirs'/)
+  assert.doesNotMatch(first, /forged|<delay/)
+  for (const { at } of (await stores.inbox.read(await idOf(stores, juliet), 0, undefined, 10)).entries)
+    assert.ok(at <= Date.now())
+})
+
+withStores(
+  'messages that stand in no order, as PostgreSQL may leave them, are all taken, and none twice',
+  async (stores) => {
+    const parts = await partsOf(stores)
+    const { romeo, juliet, tables } = sample
+    const { messages = assert.fail() } = tables
+    const rows = Array.from({ length: 200 }, (_, i) => {
+      const stanza = `<message xmlns="jabber:client" from="${romeo}/x"><body>${i}</body></message>`
+      return [i < 150 ? 1_000 + i : i, 3, stanza, '2026-11-20 09:00:00', null]
+    })
+    const dump = postgresDump({ ...tables, messages: { ...messages, rows } })
+    let commits = 0
+    const inbox: TigaseImportParts['inbox'] = {
+      commit: (batch) => (++commits === 2 ? Promise.reject(new Error('killed')) : stores.inbox.commit(batch)),
+    }
+    await assert.rejects(run({ ...parts, inbox }, dump), /killed/)
+    await run(parts, dump)
+    await run(parts, dump)
+    const bodies = (await waitingFor(stores, juliet)).map((xml) => Number(/<body>(\d+)</.exec(xml)?.[1]))
+    assert.deepEqual(
+      bodies.toSorted((a, b) => a - b),
+      rows.map((_, i) => i),
+    )
+  },
+)
+
 withStores('what is no such dump is refused before anything is written', async (stores) => {
   const parts = await partsOf(stores)
   await assert.rejects(run(parts, '-- MySQL dump\nCREATE TABLE `x` (`a` int);'), /no table tig_users/)

@@ -39,6 +39,8 @@ export type Order =
   | { readonly do: 'history'; readonly with: string }
   /** Finds the upload service by itself and uploads a text. */
   | { readonly do: 'upload'; readonly name: string; readonly type: string; readonly body: string }
+  /** Looks for an account's OpenPGP keys as XEP-0373 has it: the list, then each key. */
+  | { readonly do: 'keys'; readonly of: string }
   /** Loses its connection, without a word, and comes back by itself. */
   | { readonly do: 'cut' }
   | { readonly do: 'leave' }
@@ -70,6 +72,8 @@ export type Event =
   /** Where others get it. */
   | { readonly is: 'uploaded'; readonly url: string }
   | { readonly is: 'history'; readonly messages: readonly Remembered[] }
+  /** By fingerprint, in base64; none, with the condition, where there is no list. */
+  | { readonly is: 'keys'; readonly keys: Readonly<Record<string, string>>; readonly error?: string }
   /** The server asked what has come, and was told. */
   | { readonly is: 'acknowledged' }
   /** A login went through: how, and what came of it. */

@@ -119,6 +119,21 @@ class Device(slixmpp.ClientXMPP):
             messages.append({'id': found['mam_result']['id'], 'from': str(message['from']), 'body': message['body']})
         tell(**{'is': 'history', 'messages': messages})
 
+    async def tell_keys(self, owner):
+        self.register_plugin('xep_0060')
+        get_items = self['xep_0060'].get_items
+        node = 'urn:xmpp:openpgp:0:public-keys'
+        keys = {}
+        try:
+            for item in (await get_items(owner, node))['pubsub']['items']:
+                for listed in item['payload']:
+                    fingerprint = listed.attrib['v4-fingerprint']
+                    found = await get_items(owner, f'{node}:{fingerprint}', max_items='1')
+                    keys[fingerprint] = found['pubsub']['items']['item']['payload'][0].text
+            tell(**{'is': 'keys', 'keys': keys})
+        except IqError as refusal:
+            tell(**{'is': 'keys', 'keys': keys, 'error': refusal.iq['error']['condition']})
+
     def send(self, data, use_filters=True):
         # COMPAT(slixmpp 1.8.3): before login it keeps back all requests but bind and session, its own registration too.
         if isinstance(data, slixmpp.Iq) and data.get_plugin('register', check=True):
@@ -166,6 +181,8 @@ async def main():
                 await device.tell_history(order['with'])
             case 'upload':
                 await device.upload(order['name'], order['type'], order['body'])
+            case 'keys':
+                await device.tell_keys(order['of'])
             case 'leave':
                 await device.disconnect()
                 return

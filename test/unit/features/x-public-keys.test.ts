@@ -56,7 +56,8 @@ async function setUp(view: Partial<AccountView> | undefined, local = 1) {
   return {
     admits: async (from: Jid = ORCHARD): Promise<boolean> => {
       try {
-        if (asked?.target === 'account') await asked.admit?.({ from, view: full as AccountView })
+        if (asked?.target === 'account')
+          await asked.admit?.({ from, view: full as AccountView, payload: el('pubkey', NS_PUBKEY) })
         return true
       } catch (error) {
         assert.ok(error instanceof StanzaError && error.condition === 'item-not-found' && error.text === undefined)

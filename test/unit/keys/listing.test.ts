@@ -167,3 +167,17 @@ test('a new ring of the same key is shown as it is now', async () => {
   assert.equal(await memory.keys.shown(account), undefined, 'without our certification')
   assert.equal(await memory.keys.shown({ ...account, fingerprint: 'F'.repeat(40) }), undefined)
 })
+test('it was updated when something was last said of it, but not by a clock that is ahead', async () => {
+  const { memory, account, clock } = await world()
+  assert.equal((await memory.keys.shown(account))?.updatedAt, NOW, 'certified')
+  const says = async (at: number): Promise<number | undefined> => {
+    const grown = await phone.key.addSubkey({ type: 'ecc', curve: 'nistP256', date: new Date(at) } as never)
+    const candidate = await memory.keys.successor(Buffer.from(grown.toPublic().write()), JID)
+    await memory.keys.registered(account, phone.fingerprint, await memory.keys.certify(candidate))
+    return (await memory.keys.shown(account))?.updatedAt
+  }
+  assert.equal(await says(NOW + DAY), NOW)
+  assert.equal(await says(NOW + 60_000), NOW + 60_000)
+  clock.now = NOW + 2 * DAY
+  assert.equal(await says(NOW + DAY), NOW + 2 * DAY, 'certified again')
+})
