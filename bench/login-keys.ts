@@ -136,7 +136,7 @@ async function insideOne(kind: Kind): Promise<string[]> {
   const certificate = bridgeCertificate(key)
   const candidate = await world.keys.candidate(certificate, domain)
   const account = world.account(jid, candidate.fingerprint)
-  await world.keys.registered(account, candidate.fingerprint, await world.keys.certify(candidate))
+  await world.keys.registered(account, candidate, await world.keys.certify(candidate))
   const login = () => world.keys.login(certificate, domain)
   const certify = async () => world.keys.certify(await world.keys.candidate(certificate, domain))
   const figures: string[] = []

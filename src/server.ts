@@ -67,7 +67,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
   const makeKey = config.database === undefined || config.environment === 'development'
   const keys = await openKeys(core, makeKey, {
     onChanged: (jid) => started?.line.views.changed(jid),
-    onRevoked: (jid) => void started?.accountChanged(jid, 'key', undefined),
+    onOver: (jid) => void started?.accountChanged(jid, 'key', undefined),
   })
   /** Also done now and then: whoever changes the store from outside has no bus. */
   const reloadKeys = async (): Promise<void> => {
@@ -122,7 +122,7 @@ async function start(config: Config, options: ServerOptions, teardown: Teardown)
     const socket = await serveAdmin(config.data_dir, admin)
     teardown.add(() => socket.close())
   }
-  const chores = choresOf(base, messaging, services, reloadKeys, stop.signal)
+  const chores = choresOf(base, keys, messaging, services, reloadKeys, stop.signal)
   const housekeeping = new Housekeeping(logs.part({ part: 'housekeeping' }), chores)
   teardown.add(async () => {
     stop.abort()

@@ -47,9 +47,9 @@ export interface Certifier<K extends ShownKey = ShownKey> {
   /** The whole key with our certification. */
   certify(key: K): Promise<Uint8Array>
   /** Keeps the certified key of an account. Idempotent. */
-  registered(account: Account, fingerprint: string, ring: Uint8Array): Promise<void>
+  registered(account: Account, key: K, ring: Uint8Array): Promise<void>
   /** Makes the certified key the account's in the place of the former one; false where that is not its key any more. */
-  followed(account: Account, former: string, fingerprint: string, ring: Uint8Array): Promise<boolean>
+  followed(account: Account, former: string, key: K, ring: Uint8Array): Promise<boolean>
   /** Certifies the key of an account that has it already, and keeps it with all that is known of it. Rejects when it is revoked. */
   renewed(account: Account, key: K): Promise<Uint8Array>
 }
@@ -146,7 +146,7 @@ export class Registration {
       ? { account: await this.#again(jid, fingerprint), isOwn: true }
       : await this.#redeem(proof, { jid, fingerprint }, call.lock)
     if (isOwn) return { account, key: await or('not-certified', this.#certifier.renewed(account, shown)) }
-    await or('not-certified', this.#certifier.registered(account, fingerprint, key))
+    await or('not-certified', this.#certifier.registered(account, shown, key))
     return { account, key }
   }
 
@@ -171,7 +171,7 @@ export class Registration {
     const key = await or('not-certified', this.#certifier.certify(next))
     await this.#accounts.changeKey(account, by, async () => {
       // Somebody else who has the old key may have been quicker: the word of a key counts as long as it is the account's.
-      const isDone = await or('not-certified', this.#certifier.followed(account, old, next.fingerprint, key))
+      const isDone = await or('not-certified', this.#certifier.followed(account, old, next, key))
       if (!isDone) throw new RegistrationError('bad-revocation')
     })
     return key

@@ -478,7 +478,8 @@ export class TigaseImport {
       const account = await accounts.find(person.jid)
       if (person.parts.has('key') || account?.id !== person.id || account.fingerprint !== fingerprint) return
       // The other server's record says that it is the account's; so we say it too.
-      await keys.registered(account, fingerprint, await keys.certify(await keys.successor(ring, person.jid)))
+      const key = await keys.successor(ring, person.jid)
+      await keys.registered(account, key, await keys.certify(key))
       await imports.done(person.mark, 'key')
       person.parts.add('key')
       this.#take('keys')

@@ -7,7 +7,7 @@ import { KeyError } from './key-error.ts'
 import { type KeyPolicy, POLICIES, type PolicyName } from './openpgp.ts'
 import { type Judge, PublicRing } from './public-ring.ts'
 import { CERTIFIED_MS, type ServerKey } from './server-key.ts'
-import type { KeyStore, StoredKey } from './store.ts'
+import type { KeyStore, NewKey, StoredKey } from './store.ts'
 
 /** A key shown in TLS, of which everything but our certification has been checked. */
 export interface CandidateKey {
@@ -49,7 +49,7 @@ export class Keys {
   readonly #policy: KeyPolicy
   readonly #now: () => number
   readonly #changed: (jid: BareJid) => void
-  readonly #revoked: (jid: BareJid) => void
+  readonly #over: (jid: BareJid) => void
   /** By the account as it is in the line's view of it, which every change of the account or its key replaces on all nodes. */
   readonly #cached: LRUCache<Account, StoredKey>
   readonly #shown = new LRUCache<number, { readonly key: ShownKey; readonly from: Uint8Array; readonly until: number }>(
@@ -66,8 +66,8 @@ export class Keys {
     readonly now?: () => number
     /** Told after a key has been written: every node is to forget what it knows of the account (`Views.changed`). */
     readonly onChanged?: (jid: BareJid) => void
-    /** Told after an account's key has revoked itself and nothing that it opened is good any more: its sessions are to end. */
-    readonly onRevoked?: (jid: BareJid) => void
+    /** Told when an account's key has revoked itself or is over, and no token that it opened is good any more: its sessions are to end. */
+    readonly onOver?: (jid: BareJid) => void
   }) {
     this.#store = parts.store
     this.#accounts = parts.accounts
@@ -76,7 +76,7 @@ export class Keys {
     this.#policy = POLICIES[parts.policy ?? 'modern']
     this.#now = parts.now ?? Date.now
     this.#changed = parts.onChanged ?? (() => undefined)
-    this.#revoked = parts.onRevoked ?? (() => undefined)
+    this.#over = parts.onOver ?? (() => undefined)
     this.#cached = new LRUCache<Account, StoredKey>({
       maxSize: MAX_CACHED,
       sizeCalculation: ({ ring }) => ring.length + 200,
@@ -140,13 +140,13 @@ export class Keys {
   }
 
   /** Keeps the key of an account that has just been registered with it. @throws KeyError other-key, StoreError */
-  registered(account: Pick<Account, 'id' | 'jid'>, fingerprint: string, ring: Uint8Array): Promise<void> {
-    return this.#put(account, fingerprint, ring)
+  registered(account: Pick<Account, 'id' | 'jid'>, key: CandidateKey, ring: Uint8Array): Promise<void> {
+    return this.#put(account, key.ring, ring)
   }
 
   /** Makes it the account's key in the place of `former`; false where that is not its key any more. @throws StoreError */
-  async followed(account: Pick<Account, 'id' | 'jid'>, former: string, fingerprint: string, ring: Uint8Array) {
-    const isDone = await this.#store.follow({ account: account.id, fingerprint, ring }, former)
+  async followed(account: Pick<Account, 'id' | 'jid'>, former: string, { ring: key }: CandidateKey, ring: Uint8Array) {
+    const isDone = await this.#store.follow(this.#kept(account, key, ring), former)
     if (isDone) this.#changed(account.jid)
     return isDone
   }
@@ -163,7 +163,7 @@ export class Keys {
     const whole = known ? (await PublicRing.read(stored.ring, this.#judge)).merged(ring) : ring
     whole.checkTime(now)
     const { bytes } = await this.#server.certify(whole, jid, now)
-    await this.#put(account, ring.fingerprint, bytes)
+    await this.#put(account, whole, bytes)
     return bytes
   }
 
@@ -201,6 +201,24 @@ export class Keys {
     await this.#merge(account, jid, ring, judge)
     if (account.disabledAt !== undefined) throw new KeyError('account-disabled')
     return { jid, account, fingerprint }
+  }
+
+  /** Ends what keys have opened that are over by now; how many there were. @throws StoreError */
+  async endExpired(): Promise<number> {
+    const now = this.#now()
+    let count = 0
+    for (;;) {
+      const expired = await this.#store.expired(now)
+      if (expired.length === 0) return count
+      for (const key of expired) {
+        if (await this.#store.endTokens(key, now)) {
+          this.#over(key.jid)
+          count++
+        }
+        // Last: whoever is stopped before does it again.
+        await this.#store.ended(key, now)
+      }
+    }
   }
 
   /**
@@ -253,8 +271,8 @@ export class Keys {
     const known = stored?.fingerprint === fingerprint ? await PublicRing.read(stored.ring, judge) : undefined
     if (known?.isRevoked === true) return
     const { bytes } = known?.merged(ring) ?? ring
-    if (await this.#store.follow({ account: account.id, fingerprint, ring: bytes }, fingerprint))
-      this.#revoked(account.jid)
+    const kept = { account: account.id, fingerprint, ring: bytes, expiresAt: Number.POSITIVE_INFINITY }
+    if (await this.#store.follow(kept, fingerprint)) this.#over(account.jid)
   }
 
   async #merge(account: Account, jid: BareJid, shown: PublicRing, judge: Judge): Promise<void> {
@@ -273,11 +291,15 @@ export class Keys {
     if (until === undefined || until < now + CERTIFIED_MS / 2) ring = await server.certify(ring, jid, now)
     const bytes = ring.bytes
     if (known && bytes.equals(known.ring)) return
-    await this.#put(account, ring.fingerprint, bytes)
+    await this.#put(account, ring, bytes)
   }
-  async #put({ id, jid }: Pick<Account, 'id' | 'jid'>, fingerprint: string, ring: Uint8Array): Promise<void> {
-    if (!(await this.#store.put({ account: id, fingerprint, ring }))) throw new KeyError('other-key')
-    this.#changed(jid)
+  async #put(account: Pick<Account, 'id' | 'jid'>, key: PublicRing, ring: Uint8Array): Promise<void> {
+    if (!(await this.#store.put(this.#kept(account, key, ring)))) throw new KeyError('other-key')
+    this.#changed(account.jid)
+  }
+  /** `ring`: the key as it is kept, with our certification. */
+  #kept({ id, jid }: Pick<Account, 'id' | 'jid'>, key: PublicRing, ring: Uint8Array): NewKey {
+    return { account: id, fingerprint: key.fingerprint, ring, expiresAt: key.endsAt(jid, this.#now()) }
   }
 
   get #judge(): Judge {

@@ -134,10 +134,20 @@ export class PublicRing {
     if (this.isRevoked) throw new KeyError('revoked')
     if (this.primary.createdAt > now + CLOCK_SKEW_MS) throw new KeyError('future')
     const current = this.#userIds.map(({ signatures }) => this.#ownCertification(signatures))
-    const directKey = this.#direct.filter((signature) => signature.type === SIGNATURE.directKey).sort(latestFirst)[0]
+    const directKey = this.#directKey
     if (directKey !== undefined && !this.#isAlive(directKey, now)) throw new KeyError('expired')
     if (!current.some((signature) => signature !== undefined && this.#isAlive(signature, now)))
       throw new KeyError('expired')
+  }
+
+  /** When the key ceases to be good for the account, in ms since the epoch; Infinity: never by itself. */
+  endsAt(jid: BareJid, now: number): number {
+    const endOf = (own: KeySignature | undefined): number =>
+      own === undefined ? 0 : Math.min(own.expiresAt, this.primary.createdAt + own.keyLifetime)
+    const named = this.#named(domainOf(jid), now).filter(([name]) => name === jid)
+    const ends = named.map(([, { signatures }]) => endOf(this.#ownCertification(signatures)))
+    const direct = this.#directKey
+    return Math.min(Math.max(0, ...ends), direct === undefined ? Number.POSITIVE_INFINITY : endOf(direct))
   }
 
   /**
@@ -219,6 +229,10 @@ export class PublicRing {
       const isNamed = jid !== undefined && domainOf(jid) === domain
       return isNamed && own !== undefined && this.#isAlive(own, now) ? [[jid, part] as const] : []
     })
+  }
+  /** The latest signature of the key on itself alone. */
+  get #directKey(): KeySignature | undefined {
+    return this.#direct.filter((signature) => signature.type === SIGNATURE.directKey).sort(latestFirst)[0]
   }
   /** Those of the servers that hold now. */
   #certifications(

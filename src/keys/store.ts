@@ -1,3 +1,5 @@
+import type { BareJid } from '../xmpp/jid.ts'
+
 /** The key of an account, as others get it. */
 export interface StoredKey {
   /** `Account.id`. */
@@ -6,6 +8,18 @@ export interface StoredKey {
   readonly fingerprint: string
   /** Transferable public key, binary, with our certification. */
   readonly ring: Uint8Array
+}
+
+/** A key to be kept. */
+export interface NewKey extends StoredKey {
+  /** When it ceases to be good for the account by itself, in ms since the epoch; Infinity: never. */
+  readonly expiresAt: number
+}
+/** An account whose key is over. */
+export interface ExpiredKey {
+  readonly account: number
+  readonly jid: BareJid
+  readonly fingerprint: string
 }
 
 /** One of the server's own keys. */
@@ -24,9 +38,15 @@ export interface StoredServerKey {
 export interface KeyStore {
   find(account: number): Promise<StoredKey | undefined>
   /** Keeps what is known of the account's key; false where it is not the account's, or not any more. */
-  put(key: StoredKey): Promise<boolean>
+  put(key: NewKey): Promise<boolean>
   /** Makes it the account's key in the place of `former`, which may be the same, and ends its tokens, that of a secret key on its way too; false, and nothing happens, where that is not its key any more. */
-  follow(key: StoredKey, former: string): Promise<boolean>
+  follow(key: NewKey, former: string): Promise<boolean>
+  /** Keys that are over, and of which `ended` was not yet said; some of them, the oldest first. */
+  expired(now: number): Promise<readonly ExpiredKey[]>
+  /** Ends the tokens of an account whose key is over, that of a secret key on its way too; false where it is not, or not its key any more. */
+  endTokens(key: ExpiredKey, now: number): Promise<boolean>
+  /** All that the key had opened has ended. */
+  ended(key: ExpiredKey, now: number): Promise<void>
   serverKeys(): Promise<readonly StoredServerKey[]>
   /** Makes it the current key if there is none yet; otherwise nothing happens. */
   addFirstServerKey(key: Omit<StoredServerKey, 'isCurrent'>): Promise<void>

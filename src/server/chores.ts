@@ -1,6 +1,7 @@
 import { removeUnused } from '../account/unused.ts'
 import type { Config } from '../config/schema.ts'
 import { tidyArchives } from '../inbox/tidy.ts'
+import type { Keys } from '../keys/directory.ts'
 import { sweepLingering } from '../router/sweep.ts'
 import type { BareJid } from '../xmpp/jid.ts'
 import type { Base } from './base.ts'
@@ -16,6 +17,7 @@ const LEFT_MS = 60_000
 /** What is to be done now and then. `reloadKeys`: reads the server's keys again. */
 export function choresOf(
   base: Base,
+  keys: Keys,
   { inboxStore, archive, registry, sessions, activity }: Messaging,
   { devices, keyTransfers, lookups, verification, uploads }: Services,
   reloadKeys: () => Promise<void>,
@@ -50,6 +52,15 @@ export function choresOf(
     { what: 'purge of devices', everyMs: CLEAR_MS, work: () => devices.purge() },
     { what: 'purge of key transfers', everyMs: CLEAR_MS, work: () => keyTransfers.purge() },
     { what: 'reading of server keys', everyMs: KEYS_MS, work: reloadKeys },
+    {
+      what: 'ending of what expired keys have opened',
+      everyMs: KEYS_MS,
+      isDoneAtStart: true,
+      work: async () => {
+        const ended = await keys.endExpired()
+        if (ended > 0) logs.root.info({ ended }, 'keys of accounts have expired')
+      },
+    },
     { what: 'purge of lookups', everyMs: TIDY_MS, work: () => lookups.purge() },
     {
       what: 'use of accounts',

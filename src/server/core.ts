@@ -107,11 +107,11 @@ async function openRoot(config: Config, isEmbedded: boolean): Promise<RootSecret
   }
 }
 
-/** The server's OpenPGP key and the directory above it; `told` hears of keys that were written or revoked. @throws StartError */
+/** The server's OpenPGP key and the directory above it; `told` hears of keys that were written, and of those that are over. @throws StartError */
 export async function openKeys(
   core: Core,
   make: boolean,
-  told: { readonly onChanged?: (jid: BareJid) => void; readonly onRevoked?: (jid: BareJid) => void } = {},
+  told: { readonly onChanged?: (jid: BareJid) => void; readonly onOver?: (jid: BareJid) => void } = {},
 ): Promise<Keys> {
   const [domain] = core.config.domains
   const { server_key_file: file } = core.config.keys

@@ -1,6 +1,10 @@
-import type { KeyStore, StoredKey, StoredServerKey } from '../keys/store.ts'
+import type { ExpiredKey, KeyStore, NewKey, StoredKey, StoredServerKey } from '../keys/store.ts'
+import type { BareJid } from '../xmpp/jid.ts'
 import { replaceFingerprint } from './account-store.ts'
 import type { Database, Sql } from './sql.ts'
+
+/** Keys that are over, in one look. */
+const EXPIRED_AT_ONCE = 100
 
 interface KeyRow {
   readonly fingerprint: string
@@ -27,7 +31,7 @@ export class SqlKeyStore implements KeyStore {
     return row && { account, fingerprint: row.fingerprint, ring: row.ring }
   }
 
-  put(key: StoredKey): Promise<boolean> {
+  put(key: NewKey): Promise<boolean> {
     return this.#database.transaction(async (sql) => {
       // Whoever gives the account another key waits, or is waited for.
       const locking = sql.dialect === 'postgres' ? ' for share' : ''
@@ -41,7 +45,7 @@ export class SqlKeyStore implements KeyStore {
     })
   }
 
-  follow(key: StoredKey, former: string): Promise<boolean> {
+  follow(key: NewKey, former: string): Promise<boolean> {
     return this.#database.transaction(async (sql) => {
       if (!(await replaceFingerprint(sql, key.account, former, key.fingerprint))) return false
       // The secret key that may be on its way to another device is the former one's.
@@ -49,6 +53,33 @@ export class SqlKeyStore implements KeyStore {
       await putRing(sql, key)
       return true
     })
+  }
+
+  async expired(now: number): Promise<readonly ExpiredKey[]> {
+    const rows = await this.#database.query<{ account: number; jid: BareJid; fingerprint: string }>(
+      `select k.account_id as account, a.jid, k.fingerprint
+       from public_key k join account a on a.id = k.account_id
+       where k.expires_at <= $1 order by k.expires_at limit ${EXPIRED_AT_ONCE}`,
+      [now],
+    )
+    return rows.map(({ account, jid, fingerprint }) => ({ account, jid, fingerprint }))
+  }
+
+  endTokens({ account, fingerprint }: ExpiredKey, now: number): Promise<boolean> {
+    return this.#database.transaction(async (sql) => {
+      const isOver = 'select account_id from public_key where account_id = $1 and fingerprint = $2 and expires_at <= $3'
+      if ((await sql.query(isOver, [account, fingerprint, now])).length === 0) return false
+      if (!(await replaceFingerprint(sql, account, fingerprint, fingerprint))) return false
+      await sql.query('delete from key_transfer where account_id = $1', [account])
+      return true
+    })
+  }
+
+  async ended({ account, fingerprint }: ExpiredKey, now: number): Promise<void> {
+    await this.#database.query(
+      'update public_key set expires_at = null where account_id = $1 and fingerprint = $2 and expires_at <= $3',
+      [account, fingerprint, now],
+    )
   }
 
   async serverKeys(): Promise<readonly StoredServerKey[]> {
@@ -94,10 +125,11 @@ export class SqlKeyStore implements KeyStore {
   }
 }
 
-async function putRing(sql: Sql, { account, fingerprint, ring }: StoredKey): Promise<void> {
+async function putRing(sql: Sql, { account, fingerprint, ring, expiresAt }: NewKey): Promise<void> {
   await sql.query(
-    `insert into public_key (account_id, fingerprint, ring) values ($1, $2, $3)
-     on conflict (account_id) do update set fingerprint = excluded.fingerprint, ring = excluded.ring`,
-    [account, fingerprint, ring],
+    `insert into public_key (account_id, fingerprint, ring, expires_at) values ($1, $2, $3, $4)
+     on conflict (account_id) do update set
+       fingerprint = excluded.fingerprint, ring = excluded.ring, expires_at = excluded.expires_at`,
+    [account, fingerprint, ring, Number.isFinite(expiresAt) ? expiresAt : null],
   )
 }

@@ -195,7 +195,12 @@ describe('row 11: nobody gets in, or in as somebody else, with', () => {
     const theirs = await registered(key, twin, elsewhere)
     const { accounts, database } = servers.stores
     const { id } = (await accounts.find(`${localOf(twin)}@localhost` as BareJid)) ?? assert.fail('no account')
-    await new SqlKeyStore(database).put({ account: id, fingerprint: key.fingerprint, ring: theirs.ring })
+    await new SqlKeyStore(database).put({
+      account: id,
+      fingerprint: key.fingerprint,
+      ring: theirs.ring,
+      expiresAt: Number.POSITIVE_INFINITY,
+    })
     await fails(theirs)
     await fails(key)
     assert.equal(await tries(ours), `${localOf(twin)}@localhost/phone`)

@@ -134,3 +134,28 @@ describe('a key that has revoked itself', () => {
     assert.equal((await device.element()).attrs.id, 'still')
   })
 })
+
+describe('a key that is over', () => {
+  test('ends the sessions that are there, on all nodes', async () => {
+    const [one, other] = [await people.registers(), await people.registers()]
+    const [here, there] = [await people.device(one.key, 0), await people.device(one.key, 1, 'there')]
+    const still = await people.device(other.key, 1)
+    // As if its time had come.
+    const { id } = (await servers.stores.accounts.find(one.jid as never)) ?? assert.fail('no account')
+    await servers.stores.database.query('update public_key set expires_at = 1 where account_id = $1', [id])
+    await servers.another()
+    for (const device of [here, there]) await device.endsWith('not-authorized')
+    still.write(`<iq type='get' id='still' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>`)
+    assert.equal((await still.element()).attrs.id, 'still')
+  })
+  test('is known to be so from its registration on', async () => {
+    const { jid, key } = await people.registers(7 * 86_400)
+    const { id } = (await servers.stores.accounts.find(jid as never)) ?? assert.fail('no account')
+    const [row] = await servers.stores.database.query<{ expires_at: number }>(
+      'select expires_at from public_key where account_id = $1',
+      [id],
+    )
+    const { keyPacket } = key.key
+    assert.equal(row?.expires_at, keyPacket.created.getTime() + 7 * 86_400_000)
+  })
+})

@@ -101,7 +101,8 @@ const addressOf = (phone: string, domain: string): string =>
   `${createHash('sha1').update(phone).digest('hex')}@${domain}`
 export const jidOf = (tell: Story, person: Person): string => addressOf(NUMBERS[person], tell.domain)
 const DAY_MS = 86_400_000
-export const keyFor = (jid: string): Promise<PhoneKey> => phoneKey(jid, { date: new Date(Date.now() - DAY_MS) })
+export const keyFor = (jid: string, lifetime = 0): Promise<PhoneKey> =>
+  phoneKey(jid, { date: new Date(Date.now() - DAY_MS), lifetime })
 export const settingsOf = (tell: Story, server = 0) => ({
   port: (tell.servers[server] ?? tell.servers[0])?.directTlsPort ?? 0,
   domain: tell.domain,
@@ -150,10 +151,11 @@ export class People {
     const { servers, domain } = this.#servers
     return { port: servers[server]?.starttlsPort ?? 0, domain }
   }
-  async registers(): Promise<Pick<Phone, 'jid' | 'key'>> {
+  /** `lifetime`: of the key, in seconds; 0: for ever. */
+  async registers(lifetime = 0): Promise<Pick<Phone, 'jid' | 'key'>> {
     const number = `+49151${String(24_000_000 + this.#numbers++)}`
     const jid = addressOf(number, this.#servers.domain)
-    const made = await keyFor(jid)
+    const made = await keyFor(jid, lifetime)
     return { jid, key: { ...made, ring: await registersKey(this.#servers, this.settings(), number, made) } }
   }
   /** @returns a connection that is logged in by the key, with nothing bound yet, or the refusal */

@@ -33,6 +33,8 @@ export interface TestServers {
   readonly stores: Stores
   /** `only`: the mechanisms it has secrets for, as after an import; all by default. */
   addAccount(local: string, password: string, only?: readonly ScramMechanism[]): Promise<void>
+  /** One more, in the same network on the same stores. */
+  another(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -124,6 +126,7 @@ export async function startTestServers(
       const made = await store.stores.accounts.create({ jid, isNumber: false, fingerprint: undefined, secrets: kept })
       if (made === undefined) throw new Error(`${jid} exists already`)
     },
+    another: async () => void servers.push(await one()),
     stop,
   }
 }

@@ -18,6 +18,7 @@ const keyOf = (account: number, fingerprint: string, ring: string | Uint8Array) 
   account,
   fingerprint,
   ring: typeof ring === 'string' ? bytes(ring) : ring,
+  expiresAt: Number.POSITIVE_INFINITY,
 })
 
 withStores('the key of an account, kept anew, followed by another, and gone with the account', async (stores) => {
@@ -25,7 +26,7 @@ withStores('the key of an account, kept anew, followed by another, and gone with
   const { id } = await createAccount(stores, 'alice@example.org')
   const found = async () => {
     const key = await keys.find(id)
-    return key && { ...key, ring: new Uint8Array(key.ring) }
+    return key && { ...key, ring: new Uint8Array(key.ring), expiresAt: Number.POSITIVE_INFINITY }
   }
   await stores.accounts.setFingerprint(id, A)
   assert.equal(await found(), undefined)
@@ -39,6 +40,39 @@ withStores('the key of an account, kept anew, followed by another, and gone with
   assert.deepEqual([account?.fingerprint, account?.epoch], [B, (epoch ?? 0) + 1])
   await stores.accounts.remove(id)
   assert.equal(await found(), undefined)
+})
+
+withStores('what a key has opened that is over ends, and is not looked for again', async (stores) => {
+  const keys = new SqlKeyStore(stores.database)
+  const alice = jid('alice@example.org')
+  const { id } = await createAccount(stores, alice)
+  await stores.accounts.setFingerprint(id, A)
+  await keys.put({ ...keyOf(id, A, 'one'), expiresAt: 1_000 })
+  assert.deepEqual(await keys.expired(999), [])
+  const [over = assert.fail('no key is over')] = await keys.expired(1_000)
+  assert.deepEqual(over, { account: id, jid: alice, fingerprint: A })
+  const epoch = async () => (await stores.accounts.find(alice))?.epoch ?? Number.NaN
+  const before = await epoch()
+
+  // It is good for longer by now, or the account has another one.
+  assert.equal(await keys.endTokens(over, 999), false)
+  assert.equal(await keys.endTokens({ ...over, fingerprint: B }, 1_000), false)
+  assert.equal(await epoch(), before)
+  const transfer = { account: id, tokenHash: new Uint8Array(32), ring: bytes('secret'), expiresAt: 9_000 }
+  await stores.keyTransfers.put(transfer)
+  assert.equal(await keys.endTokens(over, 1_000), true)
+  assert.equal(await epoch(), before + 1)
+  assert.equal(await stores.keyTransfers.take(transfer.tokenHash, 1_000), undefined)
+  assert.equal((await keys.expired(1_000)).length, 1)
+  await keys.ended(over, 1_000)
+  assert.deepEqual(await keys.expired(1_000), [])
+
+  // A device shows it with a longer life: it is over once more, later.
+  await keys.put({ ...keyOf(id, A, 'two'), expiresAt: 2_000 })
+  await keys.ended(over, 1_000)
+  assert.deepEqual([await keys.expired(1_999), (await keys.expired(2_000)).length], [[], 1])
+  await keys.put(keyOf(id, A, 'three'))
+  assert.deepEqual(await keys.expired(Number.MAX_SAFE_INTEGER), [])
 })
 
 withStores('of a key that is not the account’s, or not any more, nothing is kept', async (stores) => {

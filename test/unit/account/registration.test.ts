@@ -128,7 +128,12 @@ test('a real bridge certificate: the key comes back certified and is kept', asyn
   const ring = await readKey({ binaryKey: key })
   const signers = ring.users[0]?.otherCertifications.map((c) => c.issuerKeyID.toHex().toUpperCase())
   assert.deepEqual(signers, [server.fingerprint.slice(-16)])
-  assert.deepEqual(await store.find(account.id), { account: account.id, fingerprint: phone.fingerprint, ring: key })
+  assert.deepEqual(await store.find(account.id), {
+    account: account.id,
+    fingerprint: phone.fingerprint,
+    ring: key,
+    expiresAt: Number.POSITIVE_INFINITY,
+  })
   const other = await phoneKey(PHONE_JID)
   await refuses(withKey(w, w.sms.code, bridgeCertificate(phone, { master: other.master })), 'bad-key')
   await refuses(withKey(w, w.sms.code, bridgeCertificate(other)), 'taken')

@@ -84,7 +84,7 @@ export class FakeCertifier implements Certifier {
   followed(): Promise<boolean> {
     return Promise.reject(new Error('no store'))
   }
-  async registered(_account: Account, _fingerprint: string, ring: Uint8Array): Promise<void> {
+  async registered(_account: Account, _key: ShownKey, ring: Uint8Array): Promise<void> {
     if (this.fail === 'registered') throw new Error('no store')
     this.kept.push(Buffer.from(ring).toString())
   }

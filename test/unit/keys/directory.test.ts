@@ -37,7 +37,7 @@ async function register(key: PhoneKey, disabledAt?: number): Promise<Buffer> {
   const candidate = await with_.keys.candidate(bridgeCertificate(key), DOMAIN)
   const ring = await with_.keys.certify(candidate)
   const account = with_.account(candidate.jid, candidate.fingerprint, disabledAt)
-  await with_.keys.registered(account, candidate.fingerprint, ring)
+  await with_.keys.registered(account, candidate, ring)
   return ring
 }
 const login = (key: PhoneKey, options?: BridgeOptions) => with_.keys.login(bridgeCertificate(key, options), DOMAIN)
@@ -116,8 +116,21 @@ describe('nobody gets in with', () => {
     const key = await phoneKey('old@example.org', { date: new Date(NOW - DAY), lifetime: 2 * 86_400 })
     await register(key)
     await login(key)
+    assert.deepEqual([await with_.keys.endExpired(), with_.over], [0, []])
     now = NOW + 2 * DAY
     await refused(login(key), 'expired')
+  })
+  test('an expired key, and what it has opened ends, once', async () => {
+    const key = await phoneKey('old@example.org', { date: new Date(NOW - DAY), lifetime: 2 * 86_400 })
+    await register(key)
+    await login(key)
+    now = NOW + DAY - 1_000
+    assert.equal(await with_.keys.endExpired(), 0)
+    now = NOW + DAY
+    assert.deepEqual(
+      [await with_.keys.endExpired(), await with_.keys.endExpired(), with_.over],
+      [1, 0, ['old@example.org']],
+    )
   })
   test('a key made in the future', async () => {
     await refused(login(await phoneKey(JID, { date: new Date(NOW + DAY) })), 'future')
@@ -224,7 +237,7 @@ describe('after another key became the server’s', () => {
     const key = await phoneKey('new@example.org', { date: new Date(NOW - DAY) })
     const candidate = await with_.keys.candidate(bridgeCertificate(key), DOMAIN)
     const { bytes } = await other.certify(candidate.ring, candidate.jid, now)
-    await with_.keys.registered(with_.account('new@example.org', key.fingerprint), key.fingerprint, bytes)
+    await with_.keys.registered(with_.account('new@example.org', key.fingerprint), candidate, bytes)
     assert.equal((await login(key)).jid, 'new@example.org')
     assert.equal(with_.keys.serverKey().fingerprint, other.fingerprint)
   })

@@ -35,7 +35,7 @@ async function world(options: { readonly perDay?: number; readonly isNumber?: bo
   const memory: KeysInMemory = await keysInMemory({ at: () => clock.now })
   const candidate = await memory.keys.candidate(bridgeCertificate(phone), DOMAIN)
   const made = { ...memory.account(JID, candidate.fingerprint), isNumber: options.isNumber ?? false }
-  await memory.keys.registered(made, candidate.fingerprint, await memory.keys.certify(candidate))
+  await memory.keys.registered(made, candidate, await memory.keys.certify(candidate))
   const store = listingInMemory(() => [made])
   const asked = new Map<string, Set<string>>()
   const lookups = {
@@ -133,7 +133,7 @@ test('nothing leaves but the account’s user ID with the key’s own signature 
   const candidate = await memory.keys.successor(whole.ring, JID)
   const changed = { ...account, fingerprint: candidate.fingerprint }
   const ring = await memory.keys.certify(candidate)
-  await memory.keys.registered(changed, candidate.fingerprint, ring)
+  await memory.keys.registered(changed, candidate, ring)
   assert.equal((await readKey({ binaryKey: ring })).getUserIDs().length, 3)
   const shown = await memory.keys.shown(changed)
   assert.ok(shown !== undefined)
@@ -163,7 +163,7 @@ test('a new ring of the same key is shown as it is now', async () => {
   const first = await memory.keys.shown(account)
   assert.equal(await memory.keys.shown(account), first, 'read once')
   const candidate = await memory.keys.candidate(bridgeCertificate(phone), DOMAIN)
-  await memory.keys.registered(account, candidate.fingerprint, candidate.ring.bytes)
+  await memory.keys.registered(account, candidate, candidate.ring.bytes)
   assert.equal(await memory.keys.shown(account), undefined, 'without our certification')
   assert.equal(await memory.keys.shown({ ...account, fingerprint: 'F'.repeat(40) }), undefined)
 })
@@ -173,7 +173,7 @@ test('it was updated when something was last said of it, but not by a clock that
   const says = async (at: number): Promise<number | undefined> => {
     const grown = await phone.key.addSubkey({ type: 'ecc', curve: 'nistP256', date: new Date(at) } as never)
     const candidate = await memory.keys.successor(Buffer.from(grown.toPublic().write()), JID)
-    await memory.keys.registered(account, phone.fingerprint, await memory.keys.certify(candidate))
+    await memory.keys.registered(account, candidate, await memory.keys.certify(candidate))
     return (await memory.keys.shown(account))?.updatedAt
   }
   assert.equal(await says(NOW + DAY), NOW)
