@@ -1,6 +1,6 @@
 import { Follower, type FollowPort, type FollowState, PAGE } from '../inbox/follow.ts'
 import type { StoredEntry } from '../inbox/store.ts'
-import { type BareJid, bareOf, type Domain, domainOf, type FullJid, isFull } from '../xmpp/jid.ts'
+import { type BareJid, bareOf, type Domain, domainOf, type FullJid, isFull, type Jid } from '../xmpp/jid.ts'
 import type { Message, Stanza } from '../xmpp/stanza.ts'
 import type { StoredSent } from './outbox.ts'
 import type { SessionParts } from './parts.ts'
@@ -216,6 +216,8 @@ export class LogReader implements FollowPort {
   giveStored(entry: StoredEntry): boolean {
     const port = this.#port
     if (entry.archived && entry.id <= this.#archivedTo) return true
+    // XEP-0191 §3.3: nothing more of theirs, whenever it was sent. It stays open, for when they are blocked no longer.
+    if (this.#parts.isBlocked(port.account, entry.peer as Jid)) return true
     if (port.isSlow) return false
     if (port.hasSent(entry.id)) return true
     let message: Message
@@ -244,6 +246,9 @@ export class LogReader implements FollowPort {
     const later = this.#later
     this.#later = undefined
     this.#laterBytes = 0
-    for (const stanza of later ?? []) this.#port.write(stanza, undefined)
+    for (const stanza of later ?? []) {
+      if (this.#parts.isBlocked(this.#port.account, stanza.from)) this.#port.lost(stanza)
+      else this.#port.write(stanza, undefined)
+    }
   }
 }

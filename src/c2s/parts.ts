@@ -24,6 +24,8 @@ export interface SessionParts {
   }
   /** Never rejects: the domain's where the account's cannot be known now. */
   readonly policyOf: (account: BareJid) => Policy | Promise<Policy>
+  /** Whether nothing may pass from the other to the account, which has a session here (XEP-0191). */
+  readonly isBlocked: (account: BareJid, other: Jid) => boolean
   readonly presence: { sessionEnded(session: Session): unknown }
   readonly inbox: Inbox
   readonly registry: Registry

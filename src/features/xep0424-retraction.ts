@@ -2,20 +2,27 @@
  * XEP-0424: Message Retraction.
  *
  * What its author takes back is a tombstone in the archives of both from then on, under the same id; the retraction itself is a
- * message like any other, and is archived.
+ * message like any other, and is archived. It is noted in the transaction that commits it, and the note goes with the tombstone's:
+ * what was acknowledged is done after a crash too, before anybody reads.
  */
 import { z } from 'zod'
 import type { AccountView } from '../contract/account-view.ts'
 import { defineFeature } from '../contract/feature.ts'
 import { type Direction, on } from '../contract/hook.ts'
+import type { KeptRetraction } from '../inbox/archive.ts'
+import { worthOf } from '../inbox/worth.ts'
 import { KeyedQueue } from '../util/keyed-queue.ts'
 import { bareOf } from '../xmpp/jid.ts'
 import { NS_RETRACT } from '../xmpp/ns.ts'
-import { type Retraction, retractionOf, tombstoneOf } from '../xmpp/retraction.ts'
+import { retractionOf, tombstoneOf } from '../xmpp/retraction.ts'
 import type { Message } from '../xmpp/stanza.ts'
 
-/** Retractions that wait for the store; whoever sends more than it can take has the others' messages stay. */
+/** Work that waits for the store. What of it is noted is done later all the same. */
 const MAX_WAITING = 1_000
+/** Notes, and accounts that have some, read in one query. */
+const AT_ONCE = 100
+/** How often it is looked for what could not be done, or what another node has left. */
+const AGAIN_MS = 60_000
 
 export default defineFeature({
   name: 'retraction',
@@ -28,37 +35,71 @@ export default defineFeature({
   },
   metrics: {},
   uses: ['archive'],
-  setup: ({ log, ports: { archive } }) => {
+  setup: async ({ log, signal, ports: { archive } }) => {
     const queue = new KeyedQueue<number>()
     let waiting = 0
 
     /** The newest message of that id, if it is its author's to take back. */
-    async function bury(
-      account: number,
-      message: Message,
-      direction: Direction,
-      retraction: Retraction,
-    ): Promise<void> {
-      const contact = bareOf(direction === 'sent' ? (message.to ?? message.from) : message.from)
-      for (const { id, payload } of await archive.candidates(account, contact, direction, retraction.of)) {
+    async function find(account: number, { contact, direction, retraction }: Wish, before?: number) {
+      for (const { id, payload } of await archive.candidates(account, contact, direction, retraction.of, before)) {
         const tombstone = tombstoneOf(payload, retraction, new Date())
-        if (tombstone === undefined) continue
-        await archive.replace(account, id, tombstone)
-        return
+        if (tombstone !== undefined) return { id, payload: tombstone }
+      }
+      return undefined
+    }
+    async function carryOut(account: number): Promise<void> {
+      let kept: readonly KeptRetraction[]
+      do {
+        kept = await archive.retractions(account, AT_ONCE)
+        for (const one of kept) await archive.retract(account, one.id, await find(account, one, one.id))
+      } while (kept.length === AT_ONCE)
+    }
+    async function carryOutAll(): Promise<void> {
+      for (let after: number | undefined = 0; after !== undefined && !signal.aborted; ) {
+        const accounts: readonly number[] = await archive.retracting(after, AT_ONCE)
+        for (const account of accounts) await done(account, () => carryOut(account))
+        after = accounts.at(-1)
+      }
+    }
+    /** One that is not noted, since no log has it (hint `no-store`): it is done now, or never. */
+    async function bury(account: number, wish: Wish): Promise<void> {
+      const found = await find(account, wish)
+      if (found !== undefined) await archive.replace(account, found.id, found.payload)
+    }
+
+    async function done(account: number, work: () => Promise<void>): Promise<void> {
+      try {
+        await queue.run(account, work)
+      } catch (error) {
+        log.warn({ err: error }, 'retraction failed')
       }
     }
     function retracted(message: Message, { account }: AccountView, direction: Direction): void {
       const retraction = retractionOf(message)
       if (retraction === undefined || account === undefined) return
       if (waiting >= MAX_WAITING) {
-        log.warn('too many retractions, one was not done')
+        log.warn('too many retractions, one was not done at once')
         return
       }
+      const { id } = account
+      const contact = bareOf(direction === 'sent' ? (message.to ?? message.from) : message.from)
+      const isNoted = worthOf(message) !== 'fleeting'
       waiting++
-      void Promise.resolve(queue.run(account.id, () => bury(account.id, message, direction, retraction)))
-        .catch((error: unknown) => log.warn({ err: error }, 'retraction failed'))
-        .finally(() => waiting--)
+      void done(id, () => (isNoted ? carryOut(id) : bury(id, { contact, direction, retraction }))).finally(
+        () => waiting--,
+      )
     }
+
+    let isLooking = false
+    async function look(): Promise<void> {
+      if (isLooking) return
+      isLooking = true
+      await carryOutAll().catch((error: unknown) => log.warn({ err: error }, 'retractions could not be looked for'))
+      isLooking = false
+    }
+    await look()
+    const timer = setInterval(() => void look(), AGAIN_MS).unref()
+    signal.addEventListener('abort', () => clearInterval(timer), { once: true })
     return {
       hooks: [
         // After the commit of the retraction, which comes after that of what it takes back.
@@ -70,3 +111,5 @@ export default defineFeature({
     }
   },
 })
+
+type Wish = Omit<KeptRetraction, 'id'>

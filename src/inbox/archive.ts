@@ -1,5 +1,6 @@
 import type { ArchivingPreferences } from '../account/archiving.ts'
 import type { BareJid, Jid } from '../xmpp/jid.ts'
+import type { Retraction } from '../xmpp/retraction.ts'
 
 /** Which entries of an account's archive are meant: those for which all that is said holds. */
 export interface ArchiveFilter {
@@ -48,8 +49,18 @@ export interface ArchiveBounds {
   readonly bytes: number
 }
 
+/** A message that takes an earlier one back, is committed, and has not been carried out yet. */
+export interface KeptRetraction {
+  /** Its own in the account's log: what it takes back lies below. */
+  readonly id: number
+  readonly contact: BareJid
+  /** Of both. */
+  readonly direction: ArchivedEntry['direction']
+  readonly retraction: Retraction
+}
+
 /**
- * The archived part of the log (table `entry`), and what belongs to it: tables `archive_preference` and `archive_usage`.
+ * The archived part of the log (table `entry`), and what belongs to it: tables `archive_preference`, `archive_usage` and `retraction`.
  *
  * An entry's time and id differ by how long its commit took; `end` finds entries that were committed within a day after they
  * were taken.
@@ -62,13 +73,24 @@ export interface ArchiveStore {
   hasAll(account: number, ids: readonly number[]): Promise<boolean>
   /** Its oldest and its newest entry; undefined when it is empty. */
   ends(account: number): Promise<{ readonly first: ArchiveEnd; readonly last: ArchiveEnd } | undefined>
-  /** Entries of one conversation and direction whose stanza may have had this id, the newest first, at most 20. */
+  /** Entries of one conversation and direction, below `before`, whose stanza may have had this id, the newest first, at most 20. */
   candidates(
     account: number,
     contact: BareJid,
     direction: ArchivedEntry['direction'],
     stanzaId: string,
+    before?: number,
   ): Promise<readonly ArchivedEntry[]>
+  /** Accounts with retractions that are not carried out yet, at most so many; ids above `after`, in order. */
+  retracting(after: number, limit: number): Promise<readonly number[]>
+  /** Those of one account, at most so many, the oldest first. */
+  retractions(account: number, limit: number): Promise<readonly KeptRetraction[]>
+  /** Carries one out: gives the entry, if there is one, its tombstone, and forgets the retraction. False when somebody has done that. */
+  retract(
+    account: number,
+    retraction: number,
+    buried: { readonly id: number; readonly payload: Uint8Array } | undefined,
+  ): Promise<boolean>
   /** Gives an archived entry another payload; false when it is gone. */
   replace(account: number, id: number, payload: Uint8Array): Promise<boolean>
   /**

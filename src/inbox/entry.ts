@@ -1,3 +1,4 @@
+import type { Retraction } from '../xmpp/retraction.ts'
 import type { Stanza } from '../xmpp/stanza.ts'
 import type { Policy } from './policy.ts'
 
@@ -33,8 +34,12 @@ export interface NewMessage {
   readonly policy: Policy
   /** It stays in the recipient's archive when it was taken. */
   readonly isArchived: boolean
-  /** `Account.id` of the sender in whose archive it is too. */
+  /** `Account.id` of the sender in whose log it is too. */
   readonly sentBy: number | undefined
+  /** It stays in the sender's archive. */
+  readonly isSentArchived: boolean
+  /** What it takes back in the logs that it is in. */
+  readonly retracts: Retraction | undefined
 }
 
 /** A session of this node that was given an entry and may take it. */
@@ -47,6 +52,7 @@ export interface Taker {
 export interface SentCopy {
   /** `Account.id` of the sender. */
   readonly account: number
+  readonly isArchived: boolean
   /** In the sender's log, once kept. */
   id: number | undefined
 }
@@ -62,6 +68,7 @@ export class Entry {
   readonly policy: Policy
   readonly isArchived: boolean
   readonly sent: SentCopy | undefined
+  readonly retracts: Retraction | undefined
   readonly sender: Sender | undefined
   readonly number: number
   /** Ms since the epoch. */
@@ -83,7 +90,9 @@ export class Entry {
     this.number = message.number
     this.policy = message.policy
     this.isArchived = message.isArchived
-    this.sent = message.sentBy === undefined ? undefined : { account: message.sentBy, id: undefined }
+    this.retracts = message.retracts
+    const { sentBy, isSentArchived } = message
+    this.sent = sentBy === undefined ? undefined : { account: sentBy, isArchived: isSentArchived, id: undefined }
     this.at = at
     this.takers = takers
   }

@@ -275,7 +275,7 @@ export class Inbox implements Timed {
     }
   }
   #add(entry: Entry, lane: Lane, always: boolean): boolean {
-    const { account, isArchived, sender, sent, stanza } = entry
+    const { account, isArchived, retracts, sender, sent, stanza } = entry
     const payload = stanza.bytes
     const received: NewEntry = {
       account,
@@ -289,6 +289,7 @@ export class Inbox implements Timed {
       stream: sender?.stream,
       number: sender?.counted(entry.number) ?? 0,
       floor: 0,
+      retracts,
     }
     const entries = sent === undefined ? [received] : [received, sentEntry(received, sent, stanza)]
     const isAdded = this.#commit.add(
@@ -352,7 +353,16 @@ function isSame(a: readonly Taker[], b: readonly Taker[]): boolean {
   for (const [i, taker] of a.entries()) if (taker !== b[i]) return false
   return true
 }
-function sentEntry(received: NewEntry, { account }: SentCopy, stanza: Stanza): NewEntry {
+function sentEntry(received: NewEntry, { account, isArchived }: SentCopy, stanza: Stanza): NewEntry {
   const peer = stanza.to ?? bareOf(stanza.from)
-  return { ...received, account, direction: 'sent', archived: true, wanted: false, peer, stream: undefined, number: 0 }
+  return {
+    ...received,
+    account,
+    direction: 'sent',
+    archived: isArchived,
+    wanted: false,
+    peer,
+    stream: undefined,
+    number: 0,
+  }
 }

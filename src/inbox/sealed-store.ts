@@ -71,6 +71,8 @@ export class SealedArchiveStore implements ArchiveStore {
   readonly count: ArchiveStore['count']
   readonly hasAll: ArchiveStore['hasAll']
   readonly ends: ArchiveStore['ends']
+  readonly retracting: ArchiveStore['retracting']
+  readonly retractions: ArchiveStore['retractions']
   readonly remove: ArchiveStore['remove']
   readonly untidy: ArchiveStore['untidy']
   readonly tidy: ArchiveStore['tidy']
@@ -84,6 +86,8 @@ export class SealedArchiveStore implements ArchiveStore {
     this.count = (account, filter, upTo) => store.count(account, filter, upTo)
     this.hasAll = (account, ids) => store.hasAll(account, ids)
     this.ends = (account) => store.ends(account)
+    this.retracting = (after, limit) => store.retracting(after, limit)
+    this.retractions = (account, limit) => store.retractions(account, limit)
     this.remove = (account, filter, limit) => store.remove(account, filter, limit)
     this.untidy = (after, limit, bounds) => store.untidy(after, limit, bounds)
     this.tidy = (account, bounds) => store.tidy(account, bounds)
@@ -102,12 +106,20 @@ export class SealedArchiveStore implements ArchiveStore {
     return entries.filter(({ payload }) => payload !== UNREADABLE)
   }
   async replace(account: number, id: number, payload: Uint8Array): Promise<boolean> {
-    if (!this.#seal.isOn) return this.#store.replace(account, id, payload)
+    const sealed = await this.#sealedFor(account, id, payload)
+    return sealed !== undefined && (await this.#store.replace(account, id, sealed))
+  }
+  async retract(account: number, retraction: number, buried: Parameters<ArchiveStore['retract']>[2]): Promise<boolean> {
+    const payload = buried && (await this.#sealedFor(account, buried.id, buried.payload))
+    return this.#store.retract(account, retraction, payload && { id: buried.id, payload })
+  }
+  /** A payload for an entry that is there; undefined when it is gone. */
+  async #sealedFor(account: number, id: number, payload: Uint8Array): Promise<Uint8Array | undefined> {
+    if (!this.#seal.isOn) return payload
     // What its payload is bound to never changes.
     const { entries } = await this.#store.page(account, { ids: [id] }, { edge: 'first', entries: 1, bytes: 1 })
     const [old] = entries
-    if (old === undefined) return false
-    return this.#store.replace(account, id, await this.#seal.seal(payloadOf(account, { ...old, payload })))
+    return old && (await this.#seal.seal(payloadOf(account, { ...old, payload })))
   }
 }
 

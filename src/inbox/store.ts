@@ -1,4 +1,5 @@
 import type { BareJid } from '../xmpp/jid.ts'
+import type { Retraction } from '../xmpp/retraction.ts'
 
 /** One entry of an account's log, before the transaction gives it its id. */
 export interface NewEntry {
@@ -21,8 +22,10 @@ export interface NewEntry {
   readonly number: number
   /** All stanzas of that stream up to this number were settled, or are in this batch. */
   readonly floor: number
+  /** What it takes back: noted in the same transaction (`ArchiveStore.retractions`), whether or not the entry itself is stored. */
+  readonly retracts?: Retraction | undefined
 }
-export interface StoredEntry extends Omit<NewEntry, 'messageId' | 'stream' | 'number' | 'floor'> {
+export interface StoredEntry extends Omit<NewEntry, 'messageId' | 'stream' | 'number' | 'floor' | 'retracts'> {
   readonly id: number
 }
 /** What sessions have taken of one account's log. */

@@ -7,6 +7,7 @@ import type { Policy } from '../inbox/policy.ts'
 import { type Worth, worthOf } from '../inbox/worth.ts'
 import type { RegisteredSession, Registry } from '../presence/registry.ts'
 import { type BareJid, bareOf, type FullJid, type Jid } from '../xmpp/jid.ts'
+import type { Retraction } from '../xmpp/retraction.ts'
 import type { Iq, Message, Stanza } from '../xmpp/stanza.ts'
 import { StanzaError } from '../xmpp/stanza-error.ts'
 import { stanzaId } from '../xmpp/stanza-id.ts'
@@ -25,6 +26,8 @@ export interface DeliverDeps {
   policyOf(view: AccountView): Policy
   /** Whether an account archives its messages with a contact. */
   archives(view: AccountView, peer: Jid): boolean
+  /** What a message takes back; undefined for nearly all. */
+  retracts(message: Message): Retraction | undefined
   /** The station `toOffline`: what it does to a message none of the account's sessions is chosen for. @throws StanzaError */
   offline(message: Message, view: AccountView): Message | undefined
   /** The station `toSession`: what one session of this node gets, if anything. */
@@ -111,11 +114,13 @@ export class Delivery {
     const policy = this.#deps.policyOf(view)
     const isToSelf = senderView?.jid === view.jid
     const isArchived = worth === 'archived' && archives(view, message.from)
+    const sentAccount = isToSelf ? undefined : senderView?.account
     const isSentArchived =
       worth === 'archived' &&
-      senderView?.account !== undefined &&
-      !isToSelf &&
+      senderView !== undefined &&
+      sentAccount !== undefined &&
       archives(senderView, message.to ?? view.jid)
+    const retracts = this.#deps.retracts(message)
     const fresh = {
       account,
       stanza: message,
@@ -123,10 +128,13 @@ export class Delivery {
       number: origin.kind === 'client' ? origin.number : 0,
       policy,
       isArchived,
-      sentBy: isSentArchived ? senderView.account?.id : undefined,
+      // What is taken back is to go from both archives, whether or not they are to have the wish.
+      sentBy: isSentArchived || retracts !== undefined ? sentAccount?.id : undefined,
+      isSentArchived,
+      retracts,
     }
     // No device sees what the archive lacks (DESIGN.md section 3).
-    const mayHold = policy.mayHold && !isArchived && !isSentArchived
+    const mayHold = policy.mayHold && !isArchived && !isSentArchived && retracts === undefined
     const takers = mayHold ? this.#takers(message, targets) : undefined
     if (takers !== undefined && inbox.mayHold(account, takers)) {
       const entry = inbox.hold(fresh, takers)
@@ -196,7 +204,8 @@ export class Delivery {
     // What was given ahead of its commit was copied then.
     if (entry.takers.length > 0) return
     const { sender, sent } = entry
-    const own = sent?.id === undefined ? message : message.adding(stanzaId(bareOf(message.from), sent.id))
+    const ownId = sent?.isArchived === true ? sent.id : undefined
+    const own = ownId === undefined ? message : message.adding(stanzaId(bareOf(message.from), ownId))
     this.#copiesOf(given, sender && own, policy, sessions, targets)
   }
   #pushTo(session: LocalSession | undefined, pushed: Pushed, targets: readonly { readonly jid: FullJid }[]): void {

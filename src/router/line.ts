@@ -11,6 +11,7 @@ import type { Bus } from '../presence/bus.ts'
 import type { RegisteredSession, Registry } from '../presence/registry.ts'
 import type { RosterStore } from '../roster/store.ts'
 import { type BareJid, bareJid, bareOf, type Domain, type FullJid, isFull, type Jid } from '../xmpp/jid.ts'
+import type { Retraction } from '../xmpp/retraction.ts'
 import { errorReply, type Iq, type Kind, type Message, type Presence, type Stanza } from '../xmpp/stanza.ts'
 import { StanzaError } from '../xmpp/stanza-error.ts'
 import { type StreamCondition, StreamError } from '../xmpp/stream-error.ts'
@@ -38,6 +39,8 @@ export interface RouterDeps {
   readonly policyOf: (view: AccountView) => Policy
   /** Whether an account archives its messages with a contact. */
   readonly archives: (view: AccountView, peer: Jid) => boolean
+  /** What a message takes back of what is archived (XEP-0424). */
+  readonly retracts: (message: Message) => Retraction | undefined
   /** Another node has changed the server's keys in the store. */
   readonly serverKeysChanged?: () => void
   readonly log: Logger
@@ -77,6 +80,7 @@ export class Router implements Line, LinePort {
       relay: this.#relay,
       policyOf: deps.policyOf,
       archives: deps.archives,
+      retracts: deps.retracts,
       offline: (message, view) => this.#stations.offline(message, view),
       toSession: (stanza, session, direction, addressed) =>
         this.#stations.toSession(stanza, session, direction, addressed),

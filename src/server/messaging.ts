@@ -24,6 +24,7 @@ import type { MemoryNetwork } from '../storage/memory/network.ts'
 import { StoreError } from '../storage/sql.ts'
 import type { BareJid, Domain, FullJid, Jid } from '../xmpp/jid.ts'
 import { withNotice } from '../xmpp/public-key.ts'
+import { retractionOf } from '../xmpp/retraction.ts'
 import type { Base } from './base.ts'
 
 /** All that a stanza meets on its way: sessions, line, inbox, presence. */
@@ -86,6 +87,7 @@ export function startMessaging(
     policyOf,
     serverKeysChanged,
     archives: (view, peer) => isOn('archive') && isArchived(view.archiving, view.roster, peer),
+    retracts: isOn('retraction') ? retractionOf : () => undefined,
     log: logs.part({ part: 'router' }),
   })
   line.views.keepWhile((account) => sessions.of(account).length > 0)

@@ -6,6 +6,7 @@ import type {
   ArchiveFilter,
   ArchivePage,
   ArchiveStore,
+  KeptRetraction,
   PageBounds,
 } from '../inbox/archive.ts'
 import { contactKey } from '../inbox/contact-key.ts'
@@ -68,7 +69,7 @@ const SQLITE: Dialect = {
   locking: '',
 }
 
-/** Tables `entry` (its archived part), `archive_preference` and `archive_usage` in either dialect. */
+/** Tables `entry` (its archived part), `archive_preference`, `archive_usage` and `retraction` in either dialect. */
 export class SqlArchiveStore implements ArchiveStore {
   readonly #database: Database
   readonly #dialect: Dialect
@@ -139,30 +140,62 @@ export class SqlArchiveStore implements ArchiveStore {
     contact: BareJid,
     direction: ArchivedEntry['direction'],
     stanzaId: string,
+    before: number = Number.MAX_SAFE_INTEGER,
   ): Promise<readonly ArchivedEntry[]> {
     const find = async (condition: string, limit: number, extra: readonly Param[]) => {
       const rows = await this.#database.query<EntryRow>(
         `select ${COLUMNS} from entry e
-         where e.account_id = $1 and e.contact = $2 and e.archived = 1 and e.direction = $3 and ${condition}
+         where e.account_id = $1 and e.contact = $2 and e.archived = 1 and e.direction = $3 and e.id < $5 and ${condition}
          order by e.id desc limit $4`,
-        [account, contactKey(contact), direction === 'sent' ? 0 : 1, limit, ...extra],
+        [account, contactKey(contact), direction === 'sent' ? 0 : 1, limit, before, ...extra],
       )
       return rows.filter((row) => bareOf(row.peer) === contact).map(entryOf)
     }
-    const found = await find('e.message = $5', CANDIDATES, [messageKey(stanzaId)])
+    const found = await find('e.message = $6', CANDIDATES, [messageKey(stanzaId)])
     return found.length > 0 ? found : find('e.message is null', UNKNOWN_CANDIDATES, [])
   }
 
   replace(account: number, id: number, payload: Uint8Array): Promise<boolean> {
     return this.#database.transaction(async (sql) => {
       await this.#lock(sql, account)
-      const [old] = await sql.query<{ size: number }>(
-        'select octet_length(payload) as size from entry where account_id = $1 and id = $2 and archived = 1',
-        [account, id],
-      )
-      if (old === undefined) return false
-      await sql.query('update entry set payload = $3 where account_id = $1 and id = $2', [account, id, payload])
-      await this.#forget(sql, account, [{ id, size: old.size - payload.length }], 'shrunk')
+      return this.#replace(sql, account, id, payload)
+    })
+  }
+  /** Under the lock of the log. */
+  async #replace(sql: Sql, account: number, id: number, payload: Uint8Array): Promise<boolean> {
+    const [old] = await sql.query<{ size: number }>(
+      'select octet_length(payload) as size from entry where account_id = $1 and id = $2 and archived = 1',
+      [account, id],
+    )
+    if (old === undefined) return false
+    await sql.query('update entry set payload = $3 where account_id = $1 and id = $2', [account, id, payload])
+    await this.#forget(sql, account, [{ id, size: old.size - payload.length }], 'shrunk')
+    return true
+  }
+
+  async retracting(after: number, limit: number): Promise<readonly number[]> {
+    const rows = await this.#database.query<{ account_id: number }>(
+      'select distinct account_id from retraction where account_id > $1 order by account_id limit $2',
+      [after, limit],
+    )
+    return rows.map((row) => row.account_id)
+  }
+  async retractions(account: number, limit: number): Promise<readonly KeptRetraction[]> {
+    const rows = await this.#database.query<{ id: number; wish: string }>(
+      'select id, wish from retraction where account_id = $1 order by id limit $2',
+      [account, limit],
+    )
+    return rows.map(({ id, wish }) => ({ id, ...(JSON.parse(wish) as Omit<KeptRetraction, 'id'>) }))
+  }
+  retract(account: number, retraction: number, buried: Parameters<ArchiveStore['retract']>[2]): Promise<boolean> {
+    return this.#database.transaction(async (sql) => {
+      await this.#lock(sql, account)
+      const [wish] = await sql.query('delete from retraction where account_id = $1 and id = $2 returning id', [
+        account,
+        retraction,
+      ])
+      if (wish === undefined) return false
+      if (buried !== undefined) await this.#replace(sql, account, buried.id, buried.payload)
       return true
     })
   }

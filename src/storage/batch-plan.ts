@@ -1,7 +1,9 @@
+import type { KeptRetraction } from '../inbox/archive.ts'
 import { contactKey } from '../inbox/contact-key.ts'
 import { messageKey } from '../inbox/message-key.ts'
 import type { Batch, NewEntry, Placed } from '../inbox/store.ts'
 import { bareOf, type Jid } from '../xmpp/jid.ts'
+import type { Retraction } from '../xmpp/retraction.ts'
 import { join, type Range, rangesOf } from './ranges.ts'
 
 /** What a batch does to one account's log. */
@@ -20,7 +22,8 @@ export interface PlannedLog {
 /** The oldest entry that lingers by this; undefined: none does. */
 export const lingersFrom = ({ lingers, taken }: PlannedLog): number | undefined => (lingers ? taken[0]?.[0] : undefined)
 /** An entry to be kept: its id is `back` below its log's new head. */
-export interface PlannedEntry extends Omit<NewEntry, 'payload' | 'messageId' | 'stream' | 'number' | 'floor'> {
+export interface PlannedEntry
+  extends Omit<NewEntry, 'payload' | 'messageId' | 'stream' | 'number' | 'floor' | 'retracts'> {
   readonly back: number
   /** Stands for the peer's bare address. */
   readonly contact: number
@@ -29,6 +32,13 @@ export interface PlannedEntry extends Omit<NewEntry, 'payload' | 'messageId' | '
   /** Where its payload lies in `PlannedBatch.payloads`. */
   readonly start: number
   readonly size: number
+}
+/** A retraction to be carried out; `back`: see `PlannedEntry`. */
+export interface PlannedRetraction {
+  readonly account: number
+  readonly back: number
+  /** JSON: `KeptRetraction` without its id. */
+  readonly wish: string
 }
 /** Numbers of a stream's stanzas that are settled once the batch is committed. */
 export interface PlannedMark {
@@ -48,6 +58,7 @@ export interface PlannedBatch {
   readonly entries: readonly PlannedEntry[]
   readonly payloads: Uint8Array
   readonly marks: readonly PlannedMark[]
+  readonly retractions: readonly PlannedRetraction[]
 }
 
 const NO_RANGES: readonly Range[] = []
@@ -125,12 +136,14 @@ function planLogs({ entries, takes }: Batch): readonly PlannedLog[] {
 function planEntries(entries: readonly NewEntry[], logs: readonly PlannedLog[]) {
   const left = new Map(logs.map(({ account, count }) => [account, count]))
   const kept: PlannedEntry[] = []
+  const retractions: PlannedRetraction[] = []
   const payloads: Uint8Array[] = []
   let start = 0
   for (const entry of entries) {
     const { account, direction, archived, wanted, peer, messageId, at, payload } = entry
     const back = (left.get(account) ?? 0) - 1
     left.set(account, back)
+    if (entry.retracts !== undefined) retractions.push({ account, back, wish: wishOf(entry, entry.retracts) })
     if (!isKept(entry)) continue
     const contact = contactKey(bareOf(peer as Jid))
     kept.push({
@@ -152,7 +165,11 @@ function planEntries(entries: readonly NewEntry[], logs: readonly PlannedLog[]) 
   // A buffer of its own, not a slice of Node's pool: it crosses to SQLite's thread alone.
   const joined = new Uint8Array(start)
   for (const [i, payload] of payloads.entries()) joined.set(payload, kept[i]?.start ?? 0)
-  return { entries: kept, payloads: joined }
+  return { entries: kept, payloads: joined, retractions }
+}
+function wishOf({ peer, direction }: NewEntry, retraction: Retraction): string {
+  const kept: Omit<KeptRetraction, 'id'> = { contact: bareOf(peer as Jid), direction, retraction }
+  return JSON.stringify(kept)
 }
 
 function planMarks(entries: readonly NewEntry[]): readonly PlannedMark[] {

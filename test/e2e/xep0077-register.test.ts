@@ -224,6 +224,29 @@ story('an account is removed: sessions end, nothing of it is left, contacts are 
   )
 })
 
+story('of an account that is removed each contact is told that both subscriptions ended', async ({ client }) => {
+  const romeo = await client('romeo', 'garden', { hearsPresence: true })
+  const juliet = await client('juliet', 'balcony', { hearsPresence: true })
+  for (const c of [romeo, juliet]) await c.isAvailable()
+  await befriend(romeo, juliet)
+  await juliet.asks('get', `<query xmlns='jabber:iq:roster'/>`)
+  await romeo.sends(`<iq type='set' id='rm'><query xmlns='${NS}'><remove/></query></iq>`)
+  await romeo.connection.closes()
+  const ended = new Set<string>()
+  for (let item = ''; !/subscription='none'/.test(item) || ended.size < 2; ) {
+    const e = await juliet.receivesAny()
+    if (e.attrs.from === romeo.bare && e.attrs.type !== 'unavailable') ended.add(e.attrs.type ?? '')
+    if (e.name === 'iq') item = write(e)
+  }
+  assert.deepEqual([...ended].toSorted(), ['unsubscribe', 'unsubscribed'])
+  const list = write(await juliet.asks('get', `<query xmlns='jabber:iq:roster'/>`))
+  assert.match(
+    list,
+    new RegExp(`jid='${romeo.bare}' [^>]*subscription='none'|subscription='none' [^>]*jid='${romeo.bare}'`),
+  )
+  assert.doesNotMatch(list, /ask=/)
+})
+
 story('who takes the name of an account that was removed finds nothing of it, nor do its contacts', async (tell) => {
   const hears = { hearsPresence: true } as const
   const romeo = await tell.client('romeo', 'garden', hears)

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import type { Element } from '../../src/xmpp/element.ts'
+import { readArchive } from '../helpers/archive-reader.ts'
 import { befriend } from '../helpers/contacts.ts'
 import { write } from '../helpers/match-element.ts'
 import { bounce, story } from '../helpers/story.ts'
@@ -191,6 +192,39 @@ const CONTENTS = [
   `<x xmlns='urn:example:other'/>`,
   `<active xmlns='http://jabber.org/protocol/chatstates'/><x xmlns='urn:example:other'/>`,
 ]
+for (const policy of ['first-come', 'exclusive', 'every-device'] as const)
+  story(
+    `what waits is not delivered once its sender is blocked: ${policy}`,
+    async ({ client }) => {
+      const romeo = await client('romeo', 'garden')
+      const nurse = await client('nurse', 'hall')
+      const phone = await client('juliet', 'phone')
+      const says = async (from: XmppClient, to: string, id: string): Promise<void> => {
+        await from.sends(`<message to='${to}' type='chat' id='${id}'><body>${id}</body></message>`)
+        await from.receivesNothing()
+      }
+      await says(romeo, phone.bare, 'm1')
+      await says(nurse, phone.bare, 'm2')
+      await says(romeo, phone.bare, 'm3')
+      await does(phone, block(romeo.bare))
+      await phone.isAvailable()
+      assert.equal((await phone.receivesAny()).attrs.id, 'm2')
+      await phone.receivesNothing({ shut: [romeo] })
+      const archive = (await readArchive(phone)).map(({ body }) => body)
+      assert.deepEqual(archive, ['m1', 'm2', 'm3'])
+      await does(phone, unblock(romeo.bare))
+      await says(romeo, phone.bare, 'm4')
+      assert.equal((await phone.receivesAny()).attrs.id, 'm4')
+      await phone.receivesNothing()
+      if (policy !== 'first-come') return
+      // Nobody has taken it: whoever comes when the block is over is given it.
+      const laptop = await client('juliet', 'laptop')
+      await laptop.isAvailable()
+      for (const id of ['m1', 'm3']) assert.equal((await laptop.receivesAny()).attrs.id, id)
+    },
+    { config: { inbox: { delivery: policy } } },
+  )
+
 const QUERIES = [
   `<ping xmlns='urn:xmpp:ping'/>`,
   `<query xmlns='http://jabber.org/protocol/disco#info'/>`,

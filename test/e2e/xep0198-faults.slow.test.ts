@@ -75,6 +75,36 @@ story(
   { servers: 1, config: { limits: { session: { per_account: 3 } } } },
 )
 
+story(
+  'a client may ask for less time to resume than there is, not for more (XEP-0198 §3)',
+  async ({ client }) => {
+    const romeo = await client('romeo', 'garden', { server: 0, hearsPresence: true })
+    for (const [max, given] of [
+      [undefined, '300'],
+      ['301', '300'],
+      ['4294967296', '300'],
+      ['-1', '300'],
+      ['soon', '300'],
+      ['299', '299'],
+    ] as const) {
+      const device = await client('juliet', `d${given}`, { server: 0 })
+      const answer = await device.enablesAcks({ resume: true, ...(max === undefined ? {} : { max }) })
+      assert.equal(answer.attrs.max, given, max)
+      await device.disconnects()
+    }
+    const phone = await client('juliet', 'phone', { server: 0 })
+    assert.equal((await phone.enablesAcks({ resume: true, max: '1' })).attrs.max, '1')
+    await phone.sends(`<presence to='${romeo.jid}'/>`)
+    assert.equal((await romeo.receivesAny()).attrs.from, phone.jid)
+    phone.connection.half()
+    await phone.connection.closes()
+    const { attrs } = await romeo.receivesAny()
+    assert.deepEqual([attrs.from, attrs.type], [phone.jid, 'unavailable'])
+    assert.equal((await phone.resumes()).name, 'failed')
+  },
+  { servers: 1, config: { limits: { session: { resume_time: '300s' } } } },
+)
+
 test('after a kill <failed h/> tells exactly what the server has, and a client sends the rest', {
   timeout: 120_000,
 }, async (t) => {

@@ -96,6 +96,24 @@ story('what is taken back before anybody has it is not delivered either', async 
   await laptop.receivesNothing()
 })
 
+story('what was archived is taken back though neither archives anything any more', async (told) => {
+  const romeo = await told.client('romeo', 'orchard')
+  const phone = await told.client('juliet', 'phone')
+  await phone.enablesAcks()
+  await phone.isAvailable()
+  const words = `archived of ${romeo.bare}`
+  await romeo.sends(said(phone.bare, 'm1', words))
+  await phone.receivesAny()
+  phone.acks()
+  for (const one of [romeo, phone])
+    await one.asks('set', `<prefs xmlns='urn:xmpp:mam:2' default='never'><always/><never/></prefs>`)
+  await romeo.sends(takesBack(phone.bare, 'm1'))
+  assert.equal((await phone.receivesAny()).attrs.id, 'r-m1')
+  phone.acks()
+  for (const one of [romeo, phone]) assert.equal((await buriedIn(one)).length, 1)
+  await isGone(told, words)
+})
+
 story('nobody takes back what others have said, in whichever archive', async ({ client }) => {
   const romeo = await client('romeo', 'orchard')
   const mallory = await client('mallory', 'm')

@@ -15,7 +15,13 @@ import { parse } from './match-element.ts'
 export async function handlersOf<F extends Feature<Feature['config'], Metrics, P>, P extends Port>(
   feature: F,
   ports: Pick<Ports, P>,
-  options: { readonly config?: unknown; readonly log?: Logger; readonly metrics?: MetricRegistry } = {},
+  options: {
+    readonly config?: unknown
+    readonly log?: Logger
+    readonly metrics?: MetricRegistry
+    /** Of the server's end; absent: it has ended, and no timer stays. */
+    readonly signal?: AbortSignal
+  } = {},
 ): Promise<Handlers> {
   const metrics = options.metrics ?? new MetricRegistry({ process: false })
   return await feature.setup({
@@ -23,7 +29,7 @@ export async function handlersOf<F extends Feature<Feature['config'], Metrics, P
     metrics: metrics.build(feature.metrics),
     ports,
     log: options.log ?? pino({ level: 'silent' }),
-    signal: AbortSignal.abort(),
+    signal: options.signal ?? AbortSignal.abort(),
   })
 }
 

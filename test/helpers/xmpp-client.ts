@@ -168,8 +168,9 @@ export class XmppClient {
   }
 
   /** XEP-0198 §3. @returns <enabled/> */
-  async enablesAcks(options: { readonly resume?: boolean } = {}): Promise<Element> {
-    this.connection.write(`<enable xmlns='${NS_SM}'${options.resume === true ? ` resume='true'` : ''}/>`)
+  async enablesAcks({ resume, max }: { readonly resume?: boolean; readonly max?: string } = {}): Promise<Element> {
+    const asked = `${resume === true ? ` resume='true'` : ''}${max === undefined ? '' : ` max='${max}'`}`
+    this.connection.write(`<enable xmlns='${NS_SM}'${asked}/>`)
     // Counting starts with the request on our side and with the answer on theirs.
     this.#enabled = true
     this.#acked = 0

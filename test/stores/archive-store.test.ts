@@ -178,6 +178,11 @@ withStores('a message is found by its own id in its conversation and direction, 
   const found = async (message: string, contact = 'bob@example.org') =>
     (await store.candidates(id, jid(contact), 'received', message)).map((e) => e.id)
   assert.deepEqual(await found('m1'), [young, old])
+  const older = await store.candidates(id, jid('bob@example.org'), 'received', 'm1', young)
+  assert.deepEqual(
+    older.map((e) => e.id),
+    [old],
+  )
   assert.deepEqual(await found('m3'), [unknown], 'those whose id was not noted come instead')
   assert.deepEqual(await found('m1', 'dave@example.org'), [])
 })
@@ -193,6 +198,43 @@ withStores('another payload leaves all else as it was', async (stores) => {
   assert.equal(await store.replace(id, 5, bytes('x')), false)
   const [open = 0] = await commit(stores, [entry(id, 'not archived')])
   assert.equal(await store.replace(id, open, bytes('x')), false)
+})
+
+withStores('a retraction is noted by the commit that keeps it, and goes with its tombstone', async (stores) => {
+  const { archive: store, inbox } = stores
+  const alice = await createAccount(stores, 'alice@example.org')
+  const bob = await createAccount(stores, 'bob@example.org')
+  const [first = 0] = await archive(stores, alice.id, ['said in haste'])
+  assert.equal(await tidied(stores, alice.id, NOTHING), 0)
+  const retraction = { of: `m"1\\{}`, id: 'r1', from: address('bob@example.org/a'), isInRoom: false }
+  const wishes = batch([
+    archived(alice.id, 'wish', { peer: 'bob@example.org/a', retracts: retraction }),
+    archived(alice.id, 'more'),
+    entry(bob.id, '', { peer: 'alice@example.org', direction: 'sent', wanted: false, retracts: retraction }),
+  ])
+  const places = await inbox.commit(wishes)
+  assert.deepEqual(await inbox.commit(wishes), places, 'sent again, it is noted once')
+  const [wish, , notStored] = places.map(({ id }) => id)
+  assert.deepEqual(await store.retracting(0, 9), [alice.id, bob.id])
+  assert.deepEqual(await store.retracting(0, 1), [alice.id])
+  assert.deepEqual(await store.retracting(alice.id, 9), [bob.id])
+  assert.deepEqual(await store.retractions(alice.id, 9), [
+    { id: wish, contact: 'bob@example.org', direction: 'received', retraction },
+  ])
+  assert.deepEqual(await store.retractions(bob.id, 9), [
+    { id: notStored, contact: 'alice@example.org', direction: 'sent', retraction },
+  ])
+  assert.deepEqual(bodies(await store.page(bob.id, {}, ALL)), [])
+
+  const buried = { id: first, payload: bytes('x') }
+  assert.equal(await store.retract(alice.id, wish ?? 0, buried), true)
+  assert.deepEqual(bodies(await store.page(alice.id, {}, ALL)), ['x', 'wish', 'more'])
+  assert.equal((await store.usage(alice.id)).bytes, 1)
+  // Whoever else has seen the note finds the tombstone, and might take an older message for what was meant.
+  assert.equal(await store.retract(alice.id, wish ?? 0, { id: first, payload: bytes('another') }), false)
+  assert.deepEqual(bodies(await store.page(alice.id, {}, ALL)), ['x', 'wish', 'more'])
+  assert.equal(await store.retract(bob.id, notStored ?? 0, undefined), true)
+  assert.deepEqual(await store.retracting(0, 9), [])
 })
 
 withStores('what is removed is gone; what waits for a device goes when it is taken', async (stores) => {

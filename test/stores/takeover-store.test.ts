@@ -102,6 +102,7 @@ withStores('nothing of an account reaches whoever takes its place: not a row of 
     private_xml: ['ns, name, payload', `'urn:x', 'x', $2`],
     vcard: ['payload', '$2'],
     archive_preference: ['rule, lists', `'always', '{}'`],
+    retraction: ['id, wish', `1, '{}'`],
     archive_usage: ['counted_to, entries, bytes', '1, 1, 1'],
     data_key: ['operator_key, wrapped', `'k', $3`],
     lookup: ['target, at', `'t', 1`],

@@ -1,6 +1,6 @@
 import { lingersFrom, type PlannedBatch, type PlannedLog } from '../batch-plan.ts'
 import type { Range } from '../ranges.ts'
-import { type Row, type Sql, StoreError } from '../sql.ts'
+import { type Param, type Row, type Sql, StoreError } from '../sql.ts'
 import { sqlState } from './errors.ts'
 
 /**
@@ -14,7 +14,7 @@ import { sqlState } from './errors.ts'
  * The first case of the gaps is the usual one, everything up to the cursor taken, and far cheaper than the second.
  * `gone` and `kept` join `head`, so they touch an entry only under its log's lock.
  */
-const COMMIT = `
+const commitText = (more: string): string => `
 with head as (
   insert into log as l (account_id, head, last, prior, cursor, gaps, lingers)
   select p.account, $2::bigint - 1 + p.count, case p.tail when -1 then 0 else $2::bigint - 1 + p.count - p.tail end, 0,
@@ -85,8 +85,15 @@ with head as (
   from head h join unnest($4::bigint[], $5::bigint[]) as p (account, count) on h.account_id = p.account
   where p.count > 0
   having count(*) > 0
-)
+)${more}
 select account_id, head, prior, lingers from head`
+const COMMIT = commitText('')
+/** The same with what is taken back, which few batches have. */
+const COMMIT_RETRACTING = commitText(`, wishes as (
+  insert into retraction (account_id, id, wish)
+  select h.account_id, h.head - n.back, n.wish
+  from unnest($25::bigint[], $26::bigint[], $27::text[]) as n (account, back, wish) join head h on h.account_id = n.account
+)`)
 
 /** `gone` once more, for entries that had left the archive when the statement got its lock, and not yet in its snapshot. */
 const GONE_SINCE = `
@@ -101,7 +108,7 @@ interface CommittedRow extends Row {
 /** Commits a planned batch. Rows: `account_id`, `head`, `prior` of each log touched. @throws StoreError */
 export async function commitBatch(sql: Sql, batch: PlannedBatch): Promise<readonly Row[]> {
   try {
-    const rows = await sql.query<CommittedRow>(COMMIT, paramsOf(batch))
+    const rows = await sql.query<CommittedRow>(...statementOf(batch))
     const late = lateOf(batch, rows)
     // The batch is committed whatever comes of this; what is left is swept (`InboxStore.sweep`).
     if (late.length > 0) await sql.query(GONE_SINCE, takenOf(late)).catch(() => undefined)
@@ -131,7 +138,18 @@ function lateOf({ logs }: PlannedBatch, rows: readonly CommittedRow[]): readonly
 const isDone = (cause: unknown): boolean =>
   sqlState(cause) === '23505' && cause instanceof Error && 'constraint' in cause && cause.constraint === 'batch_pkey'
 
-function paramsOf({ id, first, at, logs, entries, payloads, marks }: PlannedBatch) {
+function statementOf(batch: PlannedBatch): [string, Param[]] {
+  const params = paramsOf(batch)
+  const { retractions } = batch
+  if (retractions.length === 0) return [COMMIT, params]
+  params.push(
+    numbers(retractions.map(({ account }) => account)),
+    numbers(retractions.map(({ back }) => back)),
+    texts(retractions.map(({ wish }) => wish)),
+  )
+  return [COMMIT_RETRACTING, params]
+}
+function paramsOf({ id, first, at, logs, entries, payloads, marks }: PlannedBatch): Param[] {
   const [goneOf, goneFirst, goneLast] = takenOf(logs.filter((log) => !log.lingers))
   return [
     id,

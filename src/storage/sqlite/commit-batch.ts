@@ -28,6 +28,10 @@ export function commitBatch(db: Statements, batch: PlannedBatch): readonly Row[]
     if (done !== undefined) return JSON.parse(String(done.logs)) as readonly Row[]
     const moved = new Map(batch.logs.map((log) => [log.account, moveLog(db, log, batch.first)]))
     for (const entry of batch.entries) insertEntry(db, batch, entry, moved.get(entry.account)?.head ?? 0)
+    for (const { account, back, wish } of batch.retractions) {
+      const id = (moved.get(account)?.head ?? 0) - back
+      db.get('insert into retraction (account_id, id, wish) values ($1, $2, $3)').run(account, id, wish)
+    }
     for (const mark of batch.marks) widenMark(db, mark, batch.at)
     const rows = batch.logs
       .filter((log) => log.count > 0)

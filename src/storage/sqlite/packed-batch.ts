@@ -1,5 +1,5 @@
 import type { Transferable } from 'node:worker_threads'
-import type { PlannedBatch, PlannedEntry, PlannedLog, PlannedMark } from '../batch-plan.ts'
+import type { PlannedBatch, PlannedEntry, PlannedLog, PlannedMark, PlannedRetraction } from '../batch-plan.ts'
 import type { Range } from '../ranges.ts'
 
 /**
@@ -12,7 +12,7 @@ export interface PackedBatch {
   readonly first: number
   readonly numbers: Float64Array<ArrayBuffer>
   readonly payloads: Uint8Array
-  /** Peers of the entries, then streams of the marks. */
+  /** Peers of the entries, then streams of the marks, then wishes of the retractions. */
   readonly texts: readonly string[]
 }
 
@@ -22,8 +22,8 @@ export const handedOver = ({ numbers, payloads }: PackedBatch): Transferable[] =
   payloads.buffer as ArrayBuffer,
 ]
 
-export function pack({ id, at, first, logs, entries, payloads, marks }: PlannedBatch): PackedBatch {
-  const numbers: number[] = [logs.length, entries.length, marks.length]
+export function pack({ id, at, first, logs, entries, payloads, marks, retractions }: PlannedBatch): PackedBatch {
+  const numbers: number[] = [logs.length, entries.length, marks.length, retractions.length]
   const texts: string[] = []
   for (const { account, count, lead, tail, taken, lingers } of logs) {
     numbers.push(account, count, lead, tail, lingers ? 1 : 0)
@@ -38,6 +38,10 @@ export function pack({ id, at, first, logs, entries, payloads, marks }: PlannedB
     packRanges(numbers, covered)
     texts.push(stream)
   }
+  for (const { account, back, wish } of retractions) {
+    numbers.push(account, back)
+    texts.push(wish)
+  }
   return { id, at, first, numbers: Float64Array.from(numbers), payloads, texts }
 }
 function packRanges(numbers: number[], ranges: readonly Range[]): void {
@@ -50,7 +54,7 @@ export function unpack({ id, at, first, numbers, payloads, texts }: PackedBatch)
   let text = 0
   const number = (): number => numbers[next++] as number
   const ranges = (): Range[] => Array.from({ length: number() }, (): Range => [number(), number()])
-  const [logCount, entryCount, markCount] = [number(), number(), number()]
+  const [logCount, entryCount, markCount, retractionCount] = [number(), number(), number(), number()]
   const logs = Array.from({ length: logCount }, (): PlannedLog => {
     const [account, count, lead, tail, lingers] = [number(), number(), number(), number(), number()]
     return { account, count, lead, tail, lingers: lingers === 1, taken: ranges() }
@@ -76,5 +80,9 @@ export function unpack({ id, at, first, numbers, payloads, texts }: PackedBatch)
     const covered = ranges()
     return { stream: texts[text++] as string, covered }
   })
-  return { id, at, first, logs, entries, payloads, marks }
+  const retractions = Array.from({ length: retractionCount }, (): PlannedRetraction => {
+    const [account, back] = [number(), number()]
+    return { account, back, wish: texts[text++] as string }
+  })
+  return { id, at, first, logs, entries, payloads, marks, retractions }
 }

@@ -24,13 +24,13 @@ const message = (id: string, to: Jid = JULIET, size = 0): Message =>
   )
 const presence = (id: string): Stanza => Stanza.of({ kind: 'presence', type: '', id, from: ROMEO, to: PHONE })
 const iq = (id: string, from: Jid, type = 'result'): Stanza => Stanza.of({ kind: 'iq', type, id, from, to: PHONE })
-const entry = (id: number, to: Jid = JULIET, archived = false): StoredEntry => ({
+const entry = (id: number, to: Jid = JULIET, archived = false, peer: Jid = ROMEO): StoredEntry => ({
   id,
   account: 1,
   direction: 'received',
   archived,
   wanted: true,
-  peer: ROMEO,
+  peer,
   payload: message(`${id}`, to).bytes,
   at: 0,
 })
@@ -73,6 +73,7 @@ let port: Port
 let reader: LogReader
 let asked: Asked[]
 let others: FullJid[]
+let blocked: Set<Jid>
 /** In the order of the calls. */
 let calls: string[]
 /** Of every device. */
@@ -81,6 +82,7 @@ beforeEach(() => {
   mock.timers.enable({ apis: ['setTimeout'] })
   port = new Port()
   asked = []
+  blocked = new Set()
   others = []
   calls = []
   cursor = undefined
@@ -118,6 +120,7 @@ beforeEach(() => {
         return Promise.resolve(cursor)
       },
     },
+    isBlocked: (_: BareJid, other: Jid) => blocked.has(other),
     registry: { of: () => others.map((jid) => ({ jid })) },
     sessions: { get: () => undefined },
     log: pino({ level: 'silent' }),
@@ -161,6 +164,16 @@ describe('reading', () => {
     reader.start(undefined)
     await (await next()).answer([entry(3), entry(4, LAPTOP), entry(5, fullJid(JULIET, 'gone')), entry(6)])
     assert.deepEqual(port.written, ['#5', '#6'])
+  })
+  test('passes over what is from somebody blocked, and says of what waited meanwhile that it is lost', async () => {
+    reader.start(undefined)
+    const nurse = 'nurse@example.org/hall' as Jid
+    assert.deepEqual(waits(presence('p'), iq('q', nurse, 'get')), [true, true])
+    blocked = new Set([ROMEO])
+    await (await next()).answer([entry(3), entry(4, PHONE), entry(5, JULIET, false, nurse)])
+    assert.deepEqual(port.written, ['#5', 'q'])
+    assert.deepEqual(port.lostOnes, ['p'])
+    assert.equal(reader.position, 5)
   })
   test('passes over what cannot be read', async () => {
     reader.start(undefined)

@@ -27,6 +27,8 @@ const to = (account: number, body: string, from: Sender | undefined, number: num
   policy: POLICIES['first-come'],
   isArchived: false,
   sentBy: undefined,
+  isSentArchived: false,
+  retracts: undefined,
 })
 const ROMEO = 3
 
@@ -150,7 +152,7 @@ describe('kept', () => {
   })
 
   test('an archived one is marked so, also in the log of its sender, and knows where that copy is', async () => {
-    const entry = inbox.keep({ ...to(JULIET, 'a', sender, 14), isArchived: true, sentBy: ROMEO })
+    const entry = inbox.keep({ ...to(JULIET, 'a', sender, 14), isArchived: true, sentBy: ROMEO, isSentArchived: true })
     const call = await store.next()
     const [received, sent] = call.batch.entries
     assert.equal(call.batch.entries.length, 2)
@@ -170,7 +172,7 @@ describe('kept', () => {
   })
 
   test('in the log of its sender alone: the recipient keeps it until it is taken', async () => {
-    inbox.keep({ ...to(JULIET, 'a', sender, 14), sentBy: ROMEO })
+    inbox.keep({ ...to(JULIET, 'a', sender, 14), sentBy: ROMEO, isSentArchived: true })
     const call = await store.next()
     assert.deepEqual(
       call.batch.entries.map((e) => e.archived),
@@ -181,7 +183,7 @@ describe('kept', () => {
   })
 
   test('two entries of one message are refused together', async () => {
-    const entry = inbox.keep({ ...to(JULIET, 'a', sender, 14), isArchived: true, sentBy: ROMEO })
+    const entry = inbox.keep({ ...to(JULIET, 'a', sender, 14), isArchived: true, sentBy: ROMEO, isSentArchived: true })
     ;(await store.next()).fail(refused())
     await inbox.flushed(JULIET)
     assert.equal(entry?.state, 'refused')

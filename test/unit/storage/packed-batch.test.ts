@@ -38,6 +38,9 @@ const batch: fc.Arbitrary<PlannedBatch> = fc.record({
     { maxLength: 4 },
   ),
   payloads: fc.uint8Array({ maxLength: 40 }),
+  retractions: fc.array(fc.record({ account: number, back: number, wish: fc.string({ unit: 'grapheme' }) }), {
+    maxLength: 4,
+  }),
   marks: fc.array(fc.record({ stream: fc.string(), covered: ranges }), { maxLength: 4 }),
 })
 
