@@ -80,7 +80,7 @@ export class Delivery {
     }
     const progress = this.inOrder(account.id, origin, () => {
       for (const target of targets) this.sendTo(target, given)
-      this.#copiesOf(given, sender && given, policy, sessions, targets)
+      this.#copiesOf(given, sender && (() => given), policy, sessions, targets)
     })
     return { progress, entry: undefined }
   }
@@ -140,7 +140,7 @@ export class Delivery {
       const entry = inbox.hold(fresh, takers)
       tellSafe(entry, origin)
       for (const taker of takers) taker.give(entry, this.#annotated(message, taker))
-      this.#copiesOf(message, senderView && message, policy, this.#deps.registry.of(view.jid), targets)
+      this.#copiesOf(message, senderView && (() => message), policy, this.#deps.registry.of(view.jid), targets)
       return { progress: 'pending', entry }
     }
     const mustStay = origin.kind === 'server' && origin.safe !== undefined
@@ -205,7 +205,7 @@ export class Delivery {
     if (entry.takers.length > 0) return
     const { sender, sent } = entry
     const ownId = sent?.isArchived === true ? sent.id : undefined
-    const own = ownId === undefined ? message : message.adding(stanzaId(bareOf(message.from), ownId))
+    const own = () => (ownId === undefined ? message : message.adding(stanzaId(bareOf(message.from), ownId)))
     this.#copiesOf(given, sender && own, policy, sessions, targets)
   }
   #pushTo(session: LocalSession | undefined, pushed: Pushed, targets: readonly { readonly jid: FullJid }[]): void {
@@ -228,38 +228,40 @@ export class Delivery {
     for (const session of this.#deps.sessions.of(account)) this.#pushTo(session, pushed, targets)
   }
 
-  /** For the recipient's and the sender's other sessions; `sent`: the message as the sender's account has it, if that is one of ours. */
+  /** For the recipient's and the sender's other sessions; `sent` makes the message as the sender's account has it, if that is one of ours. */
   #copiesOf(
     message: Message,
-    sent: Message | undefined,
+    sent: (() => Message) | undefined,
     { copiesReceived }: Policy,
     sessions: Sessions | Promise<Sessions>,
     targets: Sessions,
   ): void {
     if (!this.#deps.hasCopies()) return
-    const sender = sent && { jid: sent.from as FullJid }
+    const sender = sent && { jid: message.from as FullJid }
     // What somebody sends to himself is seen once by each device.
     if (sender !== undefined && bareOf(sender.jid) === bareOf(message.to ?? message.from)) {
-      this.#copies(message, sessions, [...targets, sender], 'sent')
+      this.#copies(() => message, sessions, [...targets, sender], 'sent')
       return
     }
-    if (copiesReceived) this.#copies(message, sessions, targets, 'received')
+    if (copiesReceived) this.#copies(() => message, sessions, targets, 'received')
     if (sent !== undefined && sender !== undefined)
       this.#copies(sent, this.#deps.registry.of(bareOf(sender.jid)), [sender], 'sent')
   }
   /** Offers a message of an account to its sessions that carry the flag `carbons` and are no recipients. */
   #copies(
-    message: Message,
+    messageOf: () => Message,
     sessions: Sessions | Promise<Sessions>,
     targets: readonly { readonly jid: FullJid }[],
     direction: Direction,
   ): void {
     if (sessions instanceof Promise) {
-      void sessions.then((s) => this.#copies(message, s, targets, direction))
+      void sessions.then((s) => this.#copies(messageOf, s, targets, direction))
       return
     }
+    let message: Message | undefined
     for (const { jid, node, flags } of sessions) {
       if (!flags.has('carbons') || targets.some((t) => t.jid === jid)) continue
+      message ??= messageOf()
       if (node === this.#deps.node) this.copyTo(jid, message, direction)
       else this.#deps.relay.send(node, { frame: 'copy', to: jid, direction, stanza: message })
     }
