@@ -13,6 +13,7 @@ import type { HttpAnswer, HttpRequest } from '../contract/route.ts'
 import type { Session } from '../contract/session.ts'
 import { armored, dearmored } from '../keys/armor.ts'
 import { TransferError, type TransferFault } from '../keys/transfers.ts'
+import { bounded } from '../util/bounded.ts'
 import type { DataForm } from '../xmpp/data-form.ts'
 import { el } from '../xmpp/element.ts'
 import { type Domain, prepareDomain } from '../xmpp/jid.ts'
@@ -121,9 +122,9 @@ export default defineFeature({
       const refused = (status: number, why: string): HttpAnswer => page(status, asking(disco.domains, why))
       if (!isOwn(request, new URL(web.url).origin)) return refused(403, 'This form belongs to another site.')
       if (!isForm(request)) return refused(415, 'Send the form of this page.')
-      const body = await bodyOf(request)
+      const body = await bounded(request.body(), MAX_BODY)
       if (body === undefined) return refused(413, 'This is more than the form holds.')
-      const form = new URLSearchParams(body)
+      const form = new URLSearchParams(body.toString())
       const token = (form.get('token') ?? '').replaceAll(/\s/g, '')
       // Before it is tried: who mistyped its length need not pay for it.
       if (!TOKEN.test(token)) return refused(400, 'A token has 40 digits.')
@@ -194,18 +195,6 @@ function isOwn(request: HttpRequest, own: string): boolean {
 const isForm = (request: HttpRequest): boolean =>
   request.header('content-encoding') === undefined &&
   /^application\/x-www-form-urlencoded\s*(?:;|$)/i.test(request.header('content-type') ?? '')
-
-/** Undefined when it is too large; then the rest is not read. */
-async function bodyOf(request: HttpRequest): Promise<string | undefined> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of request.body()) {
-    size += chunk.length
-    if (size > MAX_BODY) return undefined
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString()
-}
 
 /**
  * What the code of Kontalk's app holds (its RegisterDeviceActivity, since 2017): the number, since the app compares it with the key's

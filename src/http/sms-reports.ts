@@ -1,5 +1,6 @@
 import type { Verification } from '../account/verification.ts'
 import type { HttpAnswer, HttpRequest, Route } from '../contract/route.ts'
+import { bounded } from '../util/bounded.ts'
 
 /** Reports have a few hundred bytes. */
 const MAX_BYTES = 16 * 1024
@@ -12,7 +13,7 @@ export function smsReportRoutes(verification: Pick<Verification, 'reporters' | '
     name: 'sms_report',
     path: reportPath(provider),
     post: async (request): Promise<HttpAnswer> => {
-      const body = isJson(request) ? await bodyOf(request) : undefined
+      const body = isJson(request) ? await bounded(request.body(), MAX_BYTES) : undefined
       const isTaken = body !== undefined && (await verification.report(provider, (name) => request.header(name), body))
       return { status: isTaken ? 204 : 401 }
     },
@@ -21,15 +22,3 @@ export function smsReportRoutes(verification: Pick<Verification, 'reporters' | '
 
 const isJson = (request: HttpRequest): boolean =>
   /^application\/json\s*(?:;|$)/i.test(request.header('content-type') ?? '')
-
-/** Undefined when it is too large; then the rest is not read. */
-async function bodyOf(request: HttpRequest): Promise<Buffer | undefined> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of request.body()) {
-    size += chunk.length
-    if (size > MAX_BYTES) return undefined
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
-}

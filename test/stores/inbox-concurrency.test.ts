@@ -122,6 +122,7 @@ withStores('an account removed while batches for it are committed leaves nothing
     for (const account of going) await stores.accounts.remove(account)
   }
   await Promise.all([write(), remove()])
+  while (await stores.inbox.clear());
   const left = await stores.database.query<{ account_id: number }>('select distinct account_id from entry')
   assert.deepEqual(
     left.map((row) => row.account_id),
