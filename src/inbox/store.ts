@@ -85,7 +85,7 @@ export interface InboxStore {
   waiting(account: number): Promise<{ readonly entries: number; readonly bytes: number }>
   /** Highest `h` that may be told for a stream whose session is lost: a lower bound (DESIGN.md section 3); undefined when unknown. */
   lastSettled(stream: Uint8Array): Promise<number | undefined>
-  /** Ends open entries older than `before` (ms), forgets devices not seen since and batch ids older than a day; returns how many entries ended. */
+  /** Ends open entries kept before `before` (ms), forgets devices not seen since and batch ids older than a day; returns how many entries ended. */
   expire(before: number): Promise<number>
   /** Accounts with entries that linger, at most so many; ids above `after`, in order. */
   lingering(after: number, limit: number): Promise<readonly { readonly account: number; readonly jid: BareJid }[]>

@@ -119,7 +119,8 @@ export class SqlInboxStore implements InboxStore {
     let expired = 0
     for (;;) {
       const rows = await this.#database.query<{ account_id: number; id: number }>(this.#texts.expired, [
-        before,
+        // Ids are the time they were kept at, in µs: what was imported may be far older, and waits as long as all else.
+        before * 1_000,
         EXPIRE_AT_ONCE,
       ])
       if (rows.length === 0) return expired
@@ -228,9 +229,9 @@ function textsFor({ ranges, first, last, listed, isPostgres }: Dialect) {
       select ${last} as settled from stream_mark m cross join ${ranges('m.covered')}
       where m.stream = $1 order by ${first} limit 1`,
     expired: `
-      select e.account_id, e.id from ${inGaps} and e.at < $1
+      select e.account_id, e.id from ${inGaps} and e.id < $1
       union all
-      select e.account_id, e.id from ${aboveCursor} and e.at < $1
+      select e.account_id, e.id from ${aboveCursor} and e.id < $1
       limit $2`,
     lingering: `
       select a.id as account, a.jid from log l join account a on a.id = l.account_id
