@@ -142,12 +142,11 @@ export class PublicRing {
 
   /** When the key ceases to be good for the account, in ms since the epoch; Infinity: never by itself. */
   endsAt(jid: BareJid, now: number): number {
-    const endOf = (own: KeySignature | undefined): number =>
-      own === undefined ? 0 : Math.min(own.expiresAt, this.primary.createdAt + own.keyLifetime)
-    const named = this.#named(domainOf(jid), now).filter(([name]) => name === jid)
-    const ends = named.map(([, { signatures }]) => endOf(this.#ownCertification(signatures)))
+    const ends = this.#named(domainOf(jid), now)
+      .filter(([name]) => name === jid)
+      .map(([, { signatures }]) => this.#endOf(this.#ownCertification(signatures)))
     const direct = this.#directKey
-    return Math.min(Math.max(0, ...ends), direct === undefined ? Number.POSITIVE_INFINITY : endOf(direct))
+    return Math.min(Math.max(0, ...ends), direct === undefined ? Number.POSITIVE_INFINITY : this.#endOf(direct))
   }
 
   /**
@@ -183,7 +182,7 @@ export class PublicRing {
       const ours = this.#certifications(signatures, issuers, now).toSorted(latestFirst)[0]
       if (own === undefined || ours === undefined) continue
       const part = { userId, signatures: [own, ours] }
-      const expiresAt = Math.min(this.primary.createdAt + own.keyLifetime, own.expiresAt)
+      const expiresAt = this.#endOf(own)
       const ring = new PublicRing(this.primary, this.#direct, [part], this.#subkeys)
       const said = [...this.#direct, own, ours, ...this.#subkeys.flatMap((subkey) => subkey.signatures)]
       // A device whose clock is ahead is no reason for a date that nobody believes.
@@ -256,11 +255,11 @@ export class PublicRing {
     return latest !== undefined && !isRevokedBy(latest, own) ? latest : undefined
   }
   #isAlive(signature: KeySignature, now: number): boolean {
-    return (
-      signature.createdAt <= now + CLOCK_SKEW_MS &&
-      signature.expiresAt > now &&
-      this.primary.createdAt + signature.keyLifetime > now
-    )
+    return signature.createdAt <= now + CLOCK_SKEW_MS && this.#endOf(signature) > now
+  }
+  /** When the key ends by this signature of its own; 0 without one. */
+  #endOf(own: KeySignature | undefined): number {
+    return own === undefined ? 0 : Math.min(own.expiresAt, this.primary.createdAt + own.keyLifetime)
   }
 }
 
