@@ -1,14 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import type { Logger } from 'pino'
-import type { Batch, InboxStore, NewEntry, Placed } from './store.ts'
+import type { Batch, InboxStore, NewEntry, Placed, Takes } from './store.ts'
 
 /** Messages of one batch at most; 16–64 is where a commit costs least per row, larger ones only under load. */
 const MAX_BATCH = 128
 /** Messages and their bytes waiting for a batch above which new ones are refused: the database is away or far too slow. */
 const MAX_WAITING = 20_000
 const MAX_WAITING_BYTES = 64 * 1024 * 1024
-/** Takes wait this long for an entry's batch to travel with. */
-const TAKES_MS = 50
+/** Takes wait at most this long for an entry of their account, whose log is written anyway. */
+const TAKES_MS = 200
 const RETRY_MS = [50, 100, 250, 500, 1_000, 2_000]
 
 /** A message on its way to the store: one entry, or one in each of two logs, which are committed together or not at all. */
@@ -23,7 +23,8 @@ export interface Committing {
   refused(cause: unknown): void
 }
 interface OpenTakes {
-  readonly ids: Set<number>
+  readonly ids: number[]
+  from: number | undefined
   lingers: boolean
 }
 
@@ -39,6 +40,9 @@ export class GroupCommit {
   readonly #store: InboxStore
   readonly #isUnavailable: IsUnavailable
   readonly #log: Logger
+  /** Half of each batch's id; the other counts. */
+  readonly #name = randomBytes(8)
+  #named = 0
   #waiting: Committing[] = []
   #waitingBytes = 0
   /** Batches begun so far, and who waits for the end of which. */
@@ -46,9 +50,11 @@ export class GroupCommit {
   #barriers: { readonly batch: number; readonly resolve: () => void }[] = []
   #takes = new Map<number, OpenTakes>()
   /** Takes in the batch that is under way. */
-  #saving: ReadonlyMap<number, unknown> = new Map()
+  #saving: ReadonlyMap<number, OpenTakes> = new Map()
   #running: Promise<void> | undefined
   #takesTimer: NodeJS.Timeout | undefined
+  /** All of them go with the next batch. */
+  #areTakesDue = false
   #isAway = false
 
   constructor(store: InboxStore, isUnavailable: IsUnavailable, log: Logger) {
@@ -73,25 +79,25 @@ export class GroupCommit {
     this.#start()
     return true
   }
-  /** Notes that a device took a kept entry; saved with the next batch, soon. See `Takes.lingers`. */
-  take(account: number, id: number, lingers: boolean): void {
+  /**
+   * Notes that a device took a kept entry; saved with the account's next entry, or soon. `prev`: the wanted entry before it, where
+   * that is known. See `Takes.lingers`.
+   */
+  take(account: number, id: number, lingers: boolean, prev?: number): void {
     const takes = this.#takes.get(account)
     if (takes === undefined) {
-      this.#takes.set(account, { ids: new Set([id]), lingers })
+      this.#takes.set(account, { ids: [id], from: prev ?? id - 1, lingers })
     } else {
-      takes.ids.add(id)
+      if (prev !== takes.ids.at(-1)) takes.from = undefined
+      takes.ids.push(id)
       takes.lingers ||= lingers
     }
-    if (this.#running === undefined && this.#takesTimer === undefined) {
-      this.#takesTimer = setTimeout(() => {
-        this.#takesTimer = undefined
-        this.#start()
-      }, TAKES_MS)
-    }
+    this.#takesTimer ??= setTimeout(() => this.#saveTakes(), TAKES_MS)
   }
   /** Settles once all entries and takes noted so far are committed; at once (undefined) when there is none. */
   flushed(): Promise<void> | undefined {
-    if (this.#waiting.length > 0 || this.#takes.size > 0) this.#start()
+    if (this.#takes.size > 0) this.#saveTakes()
+    else if (this.#waiting.length > 0) this.#start()
     if (this.#running === undefined) return undefined
     const more = Math.max(Math.ceil(this.#waiting.length / MAX_BATCH), this.#takes.size > 0 ? 1 : 0)
     const batch = this.#begun + more
@@ -102,23 +108,23 @@ export class GroupCommit {
     return this.#takes.has(account) || this.#saving.has(account)
   }
 
+  #saveTakes(): void {
+    this.#areTakesDue = true
+    this.#start()
+  }
   #start(): void {
-    if (this.#running !== undefined) return
-    clearTimeout(this.#takesTimer)
-    this.#takesTimer = undefined
-    this.#running = this.#run()
+    this.#running ??= this.#run()
   }
   async #run(): Promise<void> {
     // A turn of the event loop collects what arrives together with the first entry.
     await new Promise((resolve) => setImmediate(resolve))
-    while (this.#waiting.length > 0 || this.#takes.size > 0) {
+    while (this.#waiting.length > 0 || this.#areTakesDue) {
       const members = this.#waiting.length <= MAX_BATCH ? this.#waiting : this.#waiting.slice(0, MAX_BATCH)
       this.#waiting = members === this.#waiting ? [] : this.#waiting.slice(MAX_BATCH)
-      const takes = [...this.#takes].map(([account, { ids, lingers }]) => ({ account, ids: [...ids], lingers }))
-      this.#saving = this.#takes
-      this.#takes = new Map()
       for (const { bytes } of members) this.#waitingBytes -= bytes
+      this.#saving = this.#takesWith(members)
       this.#begun++
+      const takes = Array.from(this.#saving, ([account, open]): Takes => ({ account, ...open }))
       await this.#commit(members, takes)
       this.#saving = new Map()
       this.#passed(this.#begun)
@@ -126,14 +132,41 @@ export class GroupCommit {
     this.#running = undefined
     this.#passed(Number.POSITIVE_INFINITY)
   }
+  /** The takes to be saved beside these messages: those of the same accounts, or all when some have waited long enough. */
+  #takesWith(members: readonly Committing[]): ReadonlyMap<number, OpenTakes> {
+    const all = this.#takes
+    if (this.#areTakesDue) {
+      this.#takes = new Map()
+      this.#areTakesDue = false
+      clearTimeout(this.#takesTimer)
+      this.#takesTimer = undefined
+      return all
+    }
+    const some = new Map<number, OpenTakes>()
+    if (all.size === 0) return some
+    for (const { entries } of members)
+      for (const { account } of entries) {
+        const takes = all.get(account)
+        if (takes === undefined) continue
+        all.delete(account)
+        some.set(account, takes)
+      }
+    return some
+  }
+  #nextId(): Uint8Array {
+    const id = Buffer.alloc(16)
+    this.#name.copy(id)
+    id.writeBigUInt64BE(BigInt(this.#named++), 8)
+    return id
+  }
   #passed(batch: number): void {
     const open = this.#barriers
     this.#barriers = open.filter((b) => b.batch > batch)
     for (const b of open) if (b.batch <= batch) b.resolve()
   }
   async #commit(members: readonly Committing[], takes: Batch['takes']): Promise<void> {
-    const entries = members.flatMap((m) => withFloor(m))
-    const batch: Batch = { id: randomBytes(16), entries, takes }
+    const entries = entriesOf(members)
+    const batch: Batch = { id: this.#nextId(), entries, takes }
     let places: readonly Placed[]
     for (let attempt = 0; ; attempt++) {
       try {
@@ -190,7 +223,13 @@ export class GroupCommit {
   }
 }
 
-/** Only the entry that bears the stream's name has a floor. */
-function withFloor({ entries, floor }: Committing): readonly NewEntry[] {
-  return entries.map((entry) => (entry.stream === undefined ? entry : { ...entry, floor: floor() }))
+function entriesOf(members: readonly Committing[]): readonly NewEntry[] {
+  const all: NewEntry[] = []
+  for (const { entries, floor } of members)
+    for (const entry of entries) {
+      // Only the entry that bears the stream's name has a floor.
+      if (entry.stream !== undefined) entry.floor = floor()
+      all.push(entry)
+    }
+  return all
 }

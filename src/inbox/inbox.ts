@@ -127,7 +127,7 @@ export class Inbox implements Timed {
         this.#sweepLane(entry.account, lane)
       }
     } else if (was === 'kept' && entry.id !== undefined) {
-      this.takenStored(entry.account, entry.id, lingers && !entry.isArchived)
+      this.#takenKept(entry.account, { id: entry.id, prev: entry.prev }, lingers && !entry.isArchived)
     }
     // While it is committing, `kept` comes and takes it there.
     if (was === 'kept') return
@@ -138,6 +138,11 @@ export class Inbox implements Timed {
   takenStored(account: number, id: number, lingers: boolean, isResult = false): void {
     this.#commit.take(account, id, lingers)
     if (!isResult) this.#quota.taken(account)
+    if (lingers) this.#lingering.add(account)
+  }
+  #takenKept(account: number, { id, prev }: Placed, lingers: boolean): void {
+    this.#commit.take(account, id, lingers, prev)
+    this.#quota.taken(account)
     if (lingers) this.#lingering.add(account)
   }
   /** All sessions of the account have read what lingered: it goes. */
@@ -321,7 +326,7 @@ export class Inbox implements Timed {
     if (entry.sent !== undefined) entry.sent.id = sentPlace?.id
     const wasTaken = entry.state === 'taken'
     if (wasTaken) {
-      this.takenStored(entry.account, place.id, false)
+      this.#takenKept(entry.account, place, false)
     } else {
       entry.state = 'kept'
       entry.sender?.settled(entry.number)

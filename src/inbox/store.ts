@@ -20,8 +20,8 @@ export interface NewEntry {
   /** The sending client's stream (16 random bytes) and the stanza's number on it (XEP-0198), for `h` after a crash. */
   readonly stream: Uint8Array | undefined
   readonly number: number
-  /** All stanzas of that stream up to this number were settled, or are in this batch. */
-  readonly floor: number
+  /** All stanzas of that stream up to this number were settled, or are in this batch; set when the batch is made up. */
+  floor: number
   /** What it takes back: noted in the same transaction (`ArchiveStore.retractions`), whether or not the entry itself is stored. */
   readonly retracts?: Retraction | undefined
 }
@@ -32,6 +32,8 @@ export interface StoredEntry extends Omit<NewEntry, 'messageId' | 'stream' | 'nu
 export interface Takes {
   readonly account: number
   readonly ids: readonly number[]
+  /** Every wanted entry above it and up to the last of `ids` is among them; undefined where that is not known. */
+  readonly from: number | undefined
   /** Some session that was there when they were committed has still to read them: they are not removed until `sweep`. */
   readonly lingers: boolean
 }

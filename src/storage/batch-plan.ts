@@ -16,6 +16,12 @@ export interface PlannedLog {
   /** How far below the new head the last wanted entry is; -1: there is none. */
   readonly tail: number
   readonly taken: readonly Range[]
+  /**
+   * Every wanted entry above `from` and up to `to` is taken, which moves the cursor without a look at the entries where it has
+   * come as far as `from`; both 0: nothing is taken, or not all of such a stretch.
+   */
+  readonly from: number
+  readonly to: number
   /** What is taken stays for the sessions that have still to read it. */
   readonly lingers: boolean
 }
@@ -65,13 +71,13 @@ const NO_RANGES: readonly Range[] = []
 
 /** Pure: the same batch gives the same plan but for its time. */
 export function planBatch(batch: Batch, at: number): PlannedBatch {
-  const logs = planLogs(batch)
+  const drafts = draftLogs(batch)
   return {
     id: batch.id.slice(),
     at,
     first: at * 1000,
-    logs,
-    ...planEntries(batch.entries, logs),
+    logs: [...drafts.values()].sort((a, b) => a.account - b.account),
+    ...planEntries(batch.entries, drafts),
     marks: planMarks(batch.entries),
   }
 }
@@ -82,19 +88,22 @@ export interface CommittedLog {
   /** The last wanted entry before. */
   readonly prior: number
 }
+export type CommittedLogs = ReadonlyMap<number, CommittedLog>
 /** Where the entries came to lie. @throws RangeError when a log is missing */
-export function placesOf(entries: readonly NewEntry[], logs: ReadonlyMap<number, CommittedLog>): readonly Placed[] {
-  const left = new Map<number, number>()
-  for (const { account } of entries) left.set(account, (left.get(account) ?? 0) + 1)
-  const prior = new Map<number, number>()
+export function placesOf(entries: readonly NewEntry[], logs: CommittedLogs): readonly Placed[] {
+  const next = new Map<number, { back: number; prior: number }>()
+  for (const { account } of entries) {
+    const log = next.get(account)
+    if (log !== undefined) log.back++
+    else next.set(account, { back: 0, prior: logs.get(account)?.prior ?? 0 })
+  }
   return entries.map(({ account, wanted }) => {
-    const log = logs.get(account)
-    if (log === undefined) throw new RangeError('the batch was committed with other entries')
-    const back = (left.get(account) ?? 0) - 1
-    left.set(account, back)
-    const id = log.head - back
-    const prev = prior.get(account) ?? log.prior
-    if (wanted) prior.set(account, id)
+    const log = next.get(account)
+    const committed = logs.get(account)
+    if (log === undefined || committed === undefined) throw new RangeError('the batch was committed with other entries')
+    const id = committed.head - log.back--
+    const prev = log.prior
+    if (wanted) log.prior = id
     return { id, prev }
   })
 }
@@ -102,70 +111,92 @@ export function placesOf(entries: readonly NewEntry[], logs: ReadonlyMap<number,
 /** An entry that is neither archived nor wanted only takes an id. */
 const isKept = (entry: NewEntry): boolean => entry.archived || entry.wanted
 
-function planLogs({ entries, takes }: Batch): readonly PlannedLog[] {
-  const plans = new Map<number, { count: number; lead: number; tail: number; taken: number[]; lingers: boolean }>()
-  const planOf = (account: number) => {
-    const plan = plans.get(account) ?? { count: 0, lead: 0, tail: -1, taken: [], lingers: false }
-    plans.set(account, plan)
-    return plan
+class DraftLog implements PlannedLog {
+  readonly account: number
+  count = 0
+  lead = 0
+  tail = -1
+  taken: readonly Range[] = NO_RANGES
+  from = 0
+  to = 0
+  lingers = false
+  /** Its entries that are still to be planned. */
+  left = 0
+
+  constructor(account: number) {
+    this.account = account
   }
-  for (const { account, wanted } of entries) {
-    const plan = planOf(account)
-    plan.count++
-    if (wanted) plan.tail = 0
-    else if (plan.tail < 0) plan.lead++
-    else plan.tail++
-  }
-  for (const { account, ids, lingers } of takes) {
-    const plan = planOf(account)
-    for (const id of ids) plan.taken.push(id)
-    plan.lingers ||= lingers
-  }
-  return [...plans]
-    .sort(([a], [b]) => a - b)
-    .map(([account, { count, lead, tail, taken, lingers }]) => ({
-      account,
-      count,
-      lead,
-      tail,
-      taken: taken.length === 0 ? NO_RANGES : rangesOf(taken),
-      lingers,
-    }))
 }
 
-function planEntries(entries: readonly NewEntry[], logs: readonly PlannedLog[]) {
-  const left = new Map(logs.map(({ account, count }) => [account, count]))
+function draftLogs({ entries, takes }: Batch): ReadonlyMap<number, DraftLog> {
+  const drafts = new Map<number, DraftLog>()
+  const draftOf = (account: number): DraftLog => {
+    const found = drafts.get(account)
+    if (found !== undefined) return found
+    const draft = new DraftLog(account)
+    drafts.set(account, draft)
+    return draft
+  }
+  for (const { account, wanted } of entries) {
+    const draft = draftOf(account)
+    draft.count++
+    draft.left++
+    if (wanted) draft.tail = 0
+    else if (draft.tail < 0) draft.lead++
+    else draft.tail++
+  }
+  for (const { account, ids, from, lingers } of takes) {
+    const draft = draftOf(account)
+    const taken = rangesOf(ids)
+    const isAlone = draft.taken.length === 0
+    draft.from = isAlone ? (from ?? 0) : 0
+    draft.to = isAlone && from !== undefined ? (taken.at(-1)?.[1] ?? 0) : 0
+    draft.taken = isAlone ? taken : join([...draft.taken, ...taken])
+    draft.lingers ||= lingers
+  }
+  return drafts
+}
+
+function planEntries(entries: readonly NewEntry[], drafts: ReadonlyMap<number, DraftLog>) {
   const kept: PlannedEntry[] = []
   const retractions: PlannedRetraction[] = []
   const payloads: Uint8Array[] = []
-  let start = 0
+  let size = 0
   for (const entry of entries) {
-    const { account, direction, archived, wanted, peer, messageId, at, payload } = entry
-    const back = (left.get(account) ?? 0) - 1
-    left.set(account, back)
+    const { account, archived, wanted, peer, payload } = entry
+    const back = --(drafts.get(account) as DraftLog).left
     if (entry.retracts !== undefined) retractions.push({ account, back, wish: wishOf(entry, entry.retracts) })
     if (!isKept(entry)) continue
-    const contact = contactKey(bareOf(peer as Jid))
+    // Both logs that a message is in keep the same bytes.
+    if (payloads.at(-1) !== payload) {
+      payloads.push(payload)
+      size += payload.length
+    }
     kept.push({
       account,
       back,
-      contact,
-      message: messageKey(messageId),
-      direction,
+      contact: contactKey(bareOf(peer as Jid)),
+      message: messageKey(entry.messageId),
+      direction: entry.direction,
       archived,
       wanted,
       peer,
-      at,
-      start,
+      at: entry.at,
+      start: size - payload.length,
       size: payload.length,
     })
-    payloads.push(payload)
-    start += payload.length
   }
-  // A buffer of its own, not a slice of Node's pool: it crosses to SQLite's thread alone.
-  const joined = new Uint8Array(start)
-  for (const [i, payload] of payloads.entries()) joined.set(payload, kept[i]?.start ?? 0)
-  return { entries: kept, payloads: joined, retractions }
+  return { entries: kept, payloads: joined(payloads, size), retractions }
+}
+/** In an array of its own, not a slice of Node's pool: it crosses to SQLite's thread alone. */
+function joined(parts: readonly Uint8Array[], size: number): Uint8Array {
+  const all = new Uint8Array(size)
+  let at = 0
+  for (const part of parts) {
+    all.set(part, at)
+    at += part.length
+  }
+  return all
 }
 function wishOf({ peer, direction }: NewEntry, retraction: Retraction): string {
   const kept: Omit<KeptRetraction, 'id'> = { contact: bareOf(peer as Jid), direction, retraction }
@@ -173,15 +204,18 @@ function wishOf({ peer, direction }: NewEntry, retraction: Retraction): string {
 }
 
 function planMarks(entries: readonly NewEntry[]): readonly PlannedMark[] {
-  const covered = new Map<string, Range[]>()
+  const marks = new Map<string, readonly Range[]>()
   for (const { stream, number, floor } of entries) {
     if (stream === undefined) continue
     const key = Buffer.from(stream.buffer, stream.byteOffset, stream.byteLength).toString('hex')
-    const ranges = covered.get(key) ?? []
-    ranges.push([0, floor], [number, number])
-    covered.set(key, ranges)
+    marks.set(key, covering(marks.get(key) ?? NO_RANGES, floor, number))
   }
-  return [...covered]
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([stream, ranges]) => ({ stream, covered: join(ranges) }))
+  const sorted = Array.from(marks, ([stream, covered]): PlannedMark => ({ stream, covered }))
+  return sorted.sort((a, b) => (a.stream < b.stream ? -1 : 1))
+}
+/** Numbers mostly come in their order, all before them settled. */
+function covering(ranges: readonly Range[], floor: number, number: number): readonly Range[] {
+  const to = ranges.length === 1 ? (ranges[0]?.[1] ?? 0) : 0
+  const isNext = ranges.length < 2 && number > to && number <= Math.max(floor, to) + 1
+  return isNext ? [[0, number]] : join([...ranges, [0, floor], [number, number]])
 }

@@ -1,8 +1,8 @@
 import type { Batch, DeviceCursor, InboxStore, Placed, StoredEntry } from '../inbox/store.ts'
 import type { BareJid } from '../xmpp/jid.ts'
-import { type PlannedBatch, placesOf, planBatch } from './batch-plan.ts'
+import { type CommittedLogs, type PlannedBatch, placesOf, planBatch } from './batch-plan.ts'
 import { commitBatch } from './postgres/commit-batch.ts'
-import type { Database, Row } from './sql.ts'
+import type { Database } from './sql.ts'
 import type { SqliteDatabase } from './sqlite/database.ts'
 
 /** How long a batch may be tried again, and a lost stream be asked for, in ms. */
@@ -34,7 +34,7 @@ interface Dialect {
   /** Whether a column is among the numbers of `$1`, which is `list(numbers)`. */
   readonly listed: (column: string) => string
   readonly list: (numbers: readonly number[]) => string
-  readonly commit: (plan: PlannedBatch) => Promise<readonly Row[]>
+  readonly commit: (plan: PlannedBatch) => Promise<CommittedLogs>
 }
 
 const onPostgres = (database: Database): Dialect => ({
@@ -80,9 +80,7 @@ export class SqlInboxStore implements InboxStore {
 
   async commit(batch: Batch): Promise<readonly Placed[]> {
     if (batch.entries.length === 0 && batch.takes.length === 0) return []
-    const rows = await this.#dialect.commit(planBatch(batch, this.#now()))
-    const logs = rows.map((r) => [Number(r.account_id), { head: Number(r.head), prior: Number(r.prior) }] as const)
-    return placesOf(batch.entries, new Map(logs))
+    return placesOf(batch.entries, await this.#dialect.commit(planBatch(batch, this.#now())))
   }
 
   async read(account: number, after: number, since: number | undefined, limit: number): ReturnType<InboxStore['read']> {
@@ -128,7 +126,12 @@ export class SqlInboxStore implements InboxStore {
       await this.commit({
         id: crypto.getRandomValues(new Uint8Array(16)),
         entries: [],
-        takes: [...takes].map(([account, taken]) => ({ account, ids: taken.map(({ id }) => id), lingers: false })),
+        takes: [...takes].map(([account, taken]) => ({
+          account,
+          ids: taken.map(({ id }) => id),
+          from: undefined,
+          lingers: false,
+        })),
       })
       expired += rows.length
     }

@@ -2,10 +2,11 @@
 export type Range = readonly [number, number]
 
 /** The numbers as sorted ranges that neither touch nor overlap. */
-export const rangesOf = (numbers: readonly number[]): readonly Range[] => join(numbers.map((n) => [n, n]))
+export const rangesOf = (numbers: readonly number[]): readonly Range[] => join(numbers.map((n): Range => [n, n]))
 
 /** The union of ranges in any order, sorted; neighbours become one. */
 export function join(ranges: readonly Range[]): readonly Range[] {
+  if (ranges.length < 2) return ranges
   const joined: [number, number][] = []
   for (const [from, to] of ranges.toSorted((a, b) => a[0] - b[0])) {
     const last = joined.at(-1)

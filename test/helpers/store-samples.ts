@@ -50,9 +50,15 @@ export const batch = (entries: readonly NewEntry[], takes: readonly Takes[] = []
 
 export const idsOf = (places: readonly Placed[]): number[] => places.map(({ id }) => id)
 /** Takes of one account, which do not linger unless said otherwise. */
-export const takesOf = (account: number, ids: readonly (number | undefined)[], lingers = false): Takes => ({
+export const takesOf = (
+  account: number,
+  ids: readonly (number | undefined)[],
+  lingers = false,
+  from?: number,
+): Takes => ({
   account,
   ids: ids.map((id) => id ?? 0),
+  from,
   lingers,
 })
 

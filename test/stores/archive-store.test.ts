@@ -7,7 +7,7 @@ import { openStores, type Stores } from '../../src/storage/open.ts'
 import { commitBatch } from '../../src/storage/postgres/commit-batch.ts'
 import type { Jid } from '../../src/xmpp/jid.ts'
 import { ALL, archive, archived, bodies, commit } from '../helpers/archive-samples.ts'
-import { batch, bytes, createAccount, entry, jid, openOf, text } from '../helpers/store-samples.ts'
+import { batch, bytes, createAccount, entry, jid, openOf, takesOf, text } from '../helpers/store-samples.ts'
 import { withPostgres, withStores } from '../helpers/test-database.ts'
 
 const NOW = 1_800_000_000_000
@@ -248,7 +248,7 @@ withStores('what is removed is gone; what waits for a device goes when it is tak
     archived(id, 'taken', { wanted: true }),
     archived(id, 'waits too', { wanted: true }),
   ])
-  await inbox.commit(batch([], [{ account: id, ids: [ids[2] ?? 0], lingers: false }]))
+  await inbox.commit(batch([], [takesOf(id, [ids[2] ?? 0])]))
   assert.equal(await store.remove(id, {}, 3), 3)
   assert.deepEqual(bodies(await store.page(id, {}, ALL)), ['waits too'])
   assert.equal(await store.remove(id, {}, 3), 1)
@@ -257,7 +257,7 @@ withStores('what is removed is gone; what waits for a device goes when it is tak
     (await openOf(inbox, id)).map(([, body]) => body),
     ['waits', 'waits too'],
   )
-  await inbox.commit(batch([], [{ account: id, ids, lingers: false }]))
+  await inbox.commit(batch([], [takesOf(id, ids)]))
   const rows = await database.query<{ payload: Uint8Array }>('select payload from entry')
   assert.deepEqual(
     rows.map(({ payload }) => text(payload)),
@@ -288,7 +288,7 @@ withPostgres(
     const { archive: store, database } = stores
     const { id } = await createAccount(stores, 'alice@example.org')
     const ids = await commit(stores, [archived(id, 'waits', { wanted: true })])
-    const takes = planBatch(batch([], [{ account: id, ids, lingers: false }]), Date.now())
+    const takes = planBatch(batch([], [takesOf(id, ids)]), Date.now())
     let removing: Promise<number> | undefined
     await database.transaction(async (sql) => {
       await commitBatch(sql, takes)
@@ -323,7 +323,7 @@ withPostgres('what is taken in the very moment in which it leaves the archive is
       database.transaction(async (sql) => {
         const done = await work(sql)
         // The take sees what was there before this ends, and waits for its log.
-        taking ??= inbox.commit(batch([], [{ account: id, ids: taken, lingers: false }]))
+        taking ??= inbox.commit(batch([], [takesOf(id, taken)]))
         await isBlocked()
         return done
       }),
@@ -342,7 +342,7 @@ withPostgres('what is taken in the very moment in which it leaves the archive is
     left.map((row) => row.id),
     ids.slice(1),
   )
-  await inbox.commit(batch([], [{ account: id, ids: ids.slice(1), lingers: false }]))
+  await inbox.commit(batch([], [takesOf(id, ids.slice(1))]))
   assert.deepEqual(await database.query('select id from entry'), [])
 })
 
@@ -357,10 +357,10 @@ withStores('nothing that is open is lost when it is removed while it is taken', 
     )
     await Promise.all([
       store.remove(id, {}, 10),
-      other.inbox.commit(batch([], [{ account: id, ids: ids.slice(0, 15), lingers: false }])),
+      other.inbox.commit(batch([], [takesOf(id, ids.slice(0, 15))])),
       store.remove(id, {}, 10),
     ])
-    await inbox.commit(batch([], [{ account: id, ids, lingers: false }]))
+    await inbox.commit(batch([], [takesOf(id, ids)]))
     await store.remove(id, {}, 100)
     assert.deepEqual(await database.query('select id from entry'), [], 'an entry is neither archived nor open')
   }

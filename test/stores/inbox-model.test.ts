@@ -34,7 +34,12 @@ type Step =
   | {
       readonly do: 'commit'
       readonly entries: readonly { readonly who: number; readonly archived: boolean; readonly wanted: boolean }[]
-      readonly takes: readonly { readonly who: number; readonly take: readonly number[]; readonly lingers: boolean }[]
+      readonly takes: readonly {
+        readonly who: number
+        readonly take: readonly number[]
+        readonly lingers: boolean
+        readonly knowsFrom: boolean
+      }[]
       readonly again: boolean
     }
   | { readonly do: 'sweep'; readonly who: number }
@@ -44,7 +49,10 @@ const back = fc.nat(9)
 const commit: fc.Arbitrary<Step> = fc.record({
   do: fc.constant('commit' as const),
   entries: fc.array(fc.record({ who, archived: fc.boolean(), wanted: fc.boolean() }), { maxLength: 6 }),
-  takes: fc.array(fc.record({ who, take: fc.array(back, { maxLength: 5 }), lingers: fc.boolean() }), { maxLength: 3 }),
+  takes: fc.array(
+    fc.record({ who, take: fc.array(back, { maxLength: 5 }), lingers: fc.boolean(), knowsFrom: fc.boolean() }),
+    { maxLength: 3 },
+  ),
   again: fc.boolean(),
 })
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -122,15 +130,20 @@ function batchOf(
   const account = (index: number) => accounts[index] ?? 0
   return batch(
     entries.map(({ who, archived, wanted }, i) => entry(account(who), `${name}.${i}`, { archived, wanted })),
-    takes.map(({ who, take, lingers }) => {
+    takes.map(({ who, take, lingers, knowsFrom }) => {
       const known = logOf(model, account(who)).entries
-      return takesOf(
-        account(who),
-        take.map((back) => known.at(-1 - back)?.id ?? back),
-        lingers,
-      )
+      const ids = take.map((back) => known.at(-1 - back)?.id ?? back)
+      return takesOf(account(who), ids, lingers, knowsFrom ? fromOf(known, ids) : undefined)
     }),
   )
+}
+/** See `Takes.from`: the wanted entry before those that are taken in one row up to the last. */
+function fromOf(known: readonly Kept[], ids: readonly number[]): number | undefined {
+  const wanted = known.filter((kept) => kept.wanted)
+  const end = wanted.findLastIndex(({ id }) => id <= Math.max(...ids))
+  let start = end
+  while (start >= 0 && ids.includes(wanted[start]?.id ?? 0)) start--
+  return ids.every((id) => id > (wanted[start]?.id ?? 0)) ? (wanted[start]?.id ?? 0) : undefined
 }
 const logOf = (model: Model, account: number): Log => {
   const log = model.get(account)

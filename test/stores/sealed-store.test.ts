@@ -14,7 +14,7 @@ import { StoreError } from '../../src/storage/sql.ts'
 import { isSealed } from '../../src/util/seal.ts'
 import { KeyFile, keyLine } from '../helpers/operator-keys.ts'
 import { type SealedStores, sealedStores } from '../helpers/sealed-stores.ts'
-import { batch, bytes, createAccount, entry, jid, openOf, text } from '../helpers/store-samples.ts'
+import { batch, bytes, createAccount, entry, jid, openOf, takesOf, text } from '../helpers/store-samples.ts'
 import { type TestStores, withPostgres, withStores } from '../helpers/test-database.ts'
 
 const SECRET = 'Deny thy father and refuse thy name'
@@ -38,7 +38,7 @@ async function story(plain: Stores, sealed: SealedStores): Promise<void> {
     ]),
   )
   assert.ok(waits && archived && taken)
-  await sealed.inbox.commit(batch([], [{ account: id, ids: [taken.id], lingers: false }]))
+  await sealed.inbox.commit(batch([], [takesOf(id, [taken.id])]))
   assert.equal(await sealed.archive.replace(id, archived.id, bytes(`${SECRET} 4`)), true)
   assert.deepEqual(
     (await openOf(sealed.inbox, id)).map(([, body]) => body),

@@ -66,14 +66,24 @@ function moveLog(db: Statements, log: PlannedLog, first: number): Moved {
   return { head, prior: row.last }
 }
 
-function take(db: Statements, { account, taken, lingers }: PlannedLog, log: LogRow): Pick<LogRow, 'cursor' | 'gaps'> {
+function take(db: Statements, planned: PlannedLog, log: LogRow): Pick<LogRow, 'cursor' | 'gaps'> {
+  const { account, from, to, taken, lingers } = planned
+  for (const [first, last] of lingers ? [] : taken) {
+    db.get('delete from entry where account_id = $1 and id between $2 and $3 and archived = 0').run(
+      account,
+      first,
+      last,
+    )
+  }
+  // Nothing is open below the stretch, and all in it is taken.
+  if (to > 0 && from <= log.cursor && log.gaps === '[]') {
+    const cursor = Math.max(log.cursor, Math.min(to, log.head))
+    return { cursor: log.last <= cursor ? log.head : cursor, gaps: log.gaps }
+  }
   const cursor = Math.max(log.cursor, Math.min(taken.at(-1)?.[1] ?? 0, log.head))
   const passed: readonly Range[] = cursor > log.cursor ? [[log.cursor + 1, cursor]] : []
   const before = JSON.parse(log.gaps) as readonly Range[]
   const gaps = subtract(join([...before, ...passed]), taken).flatMap((gap) => tighten(db, account, gap))
-  for (const [from, to] of lingers ? [] : taken) {
-    db.get('delete from entry where account_id = $1 and id between $2 and $3 and archived = 0').run(account, from, to)
-  }
   const rest = tighten(db, account, [cursor + 1, log.head])
   return { cursor: rest.length === 0 ? log.head : cursor, gaps: JSON.stringify(gaps) }
 }

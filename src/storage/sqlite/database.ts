@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import { StartError } from '../../util/start-error.ts'
-import type { PlannedBatch } from '../batch-plan.ts'
+import type { CommittedLogs, PlannedBatch } from '../batch-plan.ts'
 import { type Database, type Param, type Row, StoreError, type Transaction } from '../sql.ts'
 import { handedOver, pack } from './packed-batch.ts'
 import type { Opened, Reply, Request, WorkerOptions } from './protocol.ts'
@@ -59,8 +59,11 @@ export class SqliteDatabase implements Database {
   }
 
   /** Runs a whole batch of the log in one message and one transaction. */
-  commitBatch(batch: PlannedBatch): Promise<readonly Row[]> {
-    return this.#whenFree(() => this.#ask({ kind: 'commit', batch: pack(batch) }))
+  async commitBatch(batch: PlannedBatch): Promise<CommittedLogs> {
+    const rows = await this.#whenFree(() => this.#ask({ kind: 'commit', batch: pack(batch) }))
+    return new Map(
+      rows.map((row) => [Number(row.account_id), { head: Number(row.head), prior: Number(row.prior) }] as const),
+    )
   }
 
   transaction<T>(work: (sql: Transaction) => Promise<T>): Promise<T> {

@@ -25,8 +25,8 @@ export const handedOver = ({ numbers, payloads }: PackedBatch): Transferable[] =
 export function pack({ id, at, first, logs, entries, payloads, marks, retractions }: PlannedBatch): PackedBatch {
   const numbers: number[] = [logs.length, entries.length, marks.length, retractions.length]
   const texts: string[] = []
-  for (const { account, count, lead, tail, taken, lingers } of logs) {
-    numbers.push(account, count, lead, tail, lingers ? 1 : 0)
+  for (const { account, count, lead, tail, from, to, taken, lingers } of logs) {
+    numbers.push(account, count, lead, tail, from, to, lingers ? 1 : 0)
     packRanges(numbers, taken)
   }
   for (const e of entries) {
@@ -56,8 +56,9 @@ export function unpack({ id, at, first, numbers, payloads, texts }: PackedBatch)
   const ranges = (): Range[] => Array.from({ length: number() }, (): Range => [number(), number()])
   const [logCount, entryCount, markCount, retractionCount] = [number(), number(), number(), number()]
   const logs = Array.from({ length: logCount }, (): PlannedLog => {
-    const [account, count, lead, tail, lingers] = [number(), number(), number(), number(), number()]
-    return { account, count, lead, tail, lingers: lingers === 1, taken: ranges() }
+    const [account, count, lead, tail] = [number(), number(), number(), number()]
+    const [from, to, lingers] = [number(), number(), number()]
+    return { account, count, lead, tail, from, to, lingers: lingers === 1, taken: ranges() }
   })
   const entries = Array.from({ length: entryCount }, (): PlannedEntry => {
     const [account, back, contact, message, at] = [number(), number(), number(), number(), number()]

@@ -6,6 +6,8 @@ import { type Committing, GroupCommit } from '../../../src/inbox/group-commit.ts
 import type { Batch } from '../../../src/inbox/store.ts'
 import { bodies, FakeStore, isUnavailable, newEntry, refused, turn, unavailable } from './fake-store.ts'
 
+const TAKES_MS = 200
+
 let store: FakeStore
 let group: GroupCommit
 /** What the members were told, in order. */
@@ -289,7 +291,7 @@ describe('a batch that is refused', () => {
       const done = await serve(new Set([guilty]))
       assert.deepEqual(
         done.flatMap((batch) => batch.takes),
-        [{ account: 5, ids: [11], lingers: false }],
+        [{ account: 5, ids: [11], from: 10, lingers: false }],
         guilty,
       )
     }
@@ -301,7 +303,7 @@ describe('a batch that is refused', () => {
     const done = await serve(new Set(['a']))
     assert.deepEqual(
       done.map((b) => [bodies(b), b.takes]),
-      [[[], [{ account: 5, ids: [11], lingers: false }]]],
+      [[[], [{ account: 5, ids: [11], from: 10, lingers: false }]]],
     )
     assert.deepEqual(told, ['a refused'])
     assert.equal(group.hasTakes(5), false)
@@ -335,23 +337,48 @@ describe('a batch that is refused', () => {
 })
 
 describe('takes', () => {
-  test('travel with the next entries', async () => {
+  test('travel with the next entry of their account', async () => {
     group.take(5, 11, false)
     group.take(6, 3, false)
     group.take(5, 12, false)
-    group.take(5, 11, false)
-    addAll('a')
+    group.add(member('a', undefined, [newEntry(5, 'a')]))
     const call = await store.next()
     assert.deepEqual(bodies(call.batch), ['a'])
-    assert.deepEqual(call.batch.takes, [
-      { account: 5, ids: [11, 12], lingers: false },
-      { account: 6, ids: [3], lingers: false },
-    ])
+    assert.deepEqual(call.batch.takes, [{ account: 5, ids: [11, 12], from: undefined, lingers: false }])
     call.done()
+    await turn()
+    assert.equal(group.hasTakes(5), false)
+    assert.equal(group.hasTakes(6), true)
+    mock.timers.tick(TAKES_MS)
+    const rest = await store.next()
+    assert.deepEqual(rest.batch.takes, [{ account: 6, ids: [3], from: 2, lingers: false }])
+    rest.done()
     await group.flushed()
     mock.timers.tick(1_000)
     await turn()
     assert.equal(store.unseen, 0)
+  })
+
+  test('tell the stretch of which all is taken, as far as it is known', async () => {
+    group.take(5, 11, false, 4)
+    group.take(5, 15, false, 11)
+    group.take(5, 16, false, 15)
+    group.take(6, 11, false, 4)
+    group.take(6, 17, false, 15)
+    group.take(7, 17, false, 15)
+    group.take(7, 15, false, 11)
+    const flushed = group.flushed()
+    const call = await store.next()
+    assert.deepEqual(
+      call.batch.takes.map(({ account, from }) => [account, from]),
+      [
+        [5, 4],
+        [6, undefined],
+        [7, undefined],
+      ],
+    )
+    call.done()
+    await flushed
   })
 
   test('of one account linger together when one of them does', async () => {
@@ -362,39 +389,43 @@ describe('takes', () => {
     const flushed = group.flushed()
     const call = await store.next()
     assert.deepEqual(call.batch.takes, [
-      { account: 5, ids: [11, 12, 13], lingers: true },
-      { account: 6, ids: [3], lingers: false },
+      { account: 5, ids: [11, 12, 13], from: undefined, lingers: true },
+      { account: 6, ids: [3], from: 2, lingers: false },
     ])
     group.take(5, 14, false)
     call.done()
-    const second = await store.next()
-    assert.deepEqual(second.batch.takes, [{ account: 5, ids: [14], lingers: false }], 'and no longer')
-    second.done()
     await flushed
-    await group.flushed()
+    const later = group.flushed()
+    const second = await store.next()
+    assert.deepEqual(second.batch.takes, [{ account: 5, ids: [14], from: 13, lingers: false }], 'and no longer')
+    second.done()
+    await later
   })
 
-  test('go alone when none come in 50 ms', async () => {
+  test('go alone when none come in time', async () => {
     group.take(5, 11, false)
-    mock.timers.tick(49)
+    mock.timers.tick(TAKES_MS - 1)
     await turn()
     assert.equal(store.unseen, 0)
     mock.timers.tick(1)
     const call = await store.next()
     assert.deepEqual(call.batch.entries, [])
-    assert.deepEqual(call.batch.takes, [{ account: 5, ids: [11], lingers: false }])
+    assert.deepEqual(call.batch.takes, [{ account: 5, ids: [11], from: 10, lingers: false }])
     call.done()
     await group.flushed()
     assert.equal(group.hasTakes(5), false)
   })
 
-  test('noted while a batch is under way go with the next, without a timer', async () => {
+  test('noted while a batch is under way wait for another', async () => {
     addAll('a')
     const first = await store.next()
     group.take(5, 11, false)
     first.done()
+    await turn()
+    assert.equal(store.unseen, 0)
+    mock.timers.tick(TAKES_MS)
     const second = await store.next()
-    assert.deepEqual(second.batch.takes, [{ account: 5, ids: [11], lingers: false }])
+    assert.deepEqual(second.batch.takes, [{ account: 5, ids: [11], from: 10, lingers: false }])
     second.done()
     await group.flushed()
   })

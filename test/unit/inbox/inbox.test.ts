@@ -32,6 +32,8 @@ const to = (account: number, body: string, from: Sender | undefined, number: num
 })
 const ROMEO = 3
 
+const TAKES_MS = 200
+
 let store: FakeStore
 let inbox: Inbox
 let wheel: Wheel
@@ -205,7 +207,7 @@ describe('what waits for an entry to be safe', () => {
     assert.deepEqual(told, ['settled 11', 'kept a 1', 'first', 'second'])
     assert.ok(entry)
     inbox.taken(entry, false)
-    pass(50)
+    pass(TAKES_MS)
     await commits()
     assert.deepEqual(told, ['settled 11', 'kept a 1', 'first', 'second'], 'and not again')
     waits(entry, 'late')
@@ -223,6 +225,8 @@ describe('what waits for an entry to be safe', () => {
     inbox.taken(committing, false)
     assert.deepEqual(told.slice(2), ['settled 12', 'committing'])
     ;(await store.next()).done()
+    await turn()
+    pass(TAKES_MS)
     await commits()
     assert.deepEqual(told.slice(4), ['phone knows 1', 'kept b 1'])
   })
@@ -257,7 +261,7 @@ describe('what others have still to read', () => {
   }
   /** The takes of the next batch. */
   const takes = async () => {
-    pass(50)
+    pass(TAKES_MS)
     const call = await store.next()
     call.done()
     await inbox.flushed(JULIET)
@@ -270,7 +274,7 @@ describe('what others have still to read', () => {
 
   test('lingers when it is taken, until they have passed it; then it is swept, once', async () => {
     inbox.taken(await kept('a'), true)
-    assert.deepEqual(await takes(), [{ account: JULIET, ids: [1], lingers: true }])
+    assert.deepEqual(await takes(), [{ account: JULIET, ids: [1], from: 0, lingers: true }])
     assert.deepEqual(store.swept, [])
     inbox.passed(NURSE)
     inbox.passed(JULIET)
@@ -281,7 +285,7 @@ describe('what others have still to read', () => {
 
   test('stays anyhow when it is archived', async () => {
     inbox.taken(await kept('a', true), true)
-    assert.deepEqual(await takes(), [{ account: JULIET, ids: [1], lingers: false }])
+    assert.deepEqual(await takes(), [{ account: JULIET, ids: [1], from: 0, lingers: false }])
     inbox.passed(JULIET)
     await rests()
     assert.deepEqual(store.swept, [])
@@ -297,7 +301,7 @@ describe('what others have still to read', () => {
 
   test('what a session has read from the log and taken lingers as well', async () => {
     inbox.takenStored(JULIET, 99, true)
-    assert.deepEqual(await takes(), [{ account: JULIET, ids: [99], lingers: true }])
+    assert.deepEqual(await takes(), [{ account: JULIET, ids: [99], from: 98, lingers: true }])
     inbox.passed(JULIET)
     await rests()
     assert.deepEqual(store.swept, [JULIET])
@@ -320,11 +324,11 @@ describe('what others have still to read', () => {
     const first = await store.next()
     inbox.takenStored(JULIET, 100, true)
     first.done()
-    const second = await store.next()
-    second.done()
     await rests()
     assert.deepEqual(store.swept, [])
     inbox.passed(JULIET)
+    const second = await store.next()
+    second.done()
     await rests()
     assert.deepEqual(store.swept, [JULIET])
   })
@@ -350,9 +354,11 @@ describe('taken', () => {
     inbox.taken(entry, false)
     assert.deepEqual(told, ['settled 11'])
     call.done()
+    await turn()
+    pass(TAKES_MS)
     const takes = await store.next()
     assert.deepEqual(told, ['settled 11', 'phone knows 1', 'kept a 1'], 'whoever follows the log has to know of it')
-    assert.deepEqual(takes.batch.takes, [{ account: JULIET, ids: [1], lingers: false }])
+    assert.deepEqual(takes.batch.takes, [{ account: JULIET, ids: [1], from: 0, lingers: false }])
     assert.equal(inbox.isBusy(JULIET), true)
     takes.done()
     await inbox.flushed(JULIET)
@@ -367,9 +373,9 @@ describe('taken', () => {
     inbox.taken(entry, false)
     inbox.takenStored(JULIET, 99, false)
     assert.deepEqual(told, ['settled 11', 'kept a 1'])
-    pass(50)
+    pass(TAKES_MS)
     const call = await store.next()
-    assert.deepEqual(call.batch.takes, [{ account: JULIET, ids: [1, 99], lingers: false }])
+    assert.deepEqual(call.batch.takes, [{ account: JULIET, ids: [1, 99], from: undefined, lingers: false }])
     call.done()
     await inbox.flushed(JULIET)
   })

@@ -16,6 +16,8 @@ const batch: fc.Arbitrary<PlannedBatch> = fc.record({
       count: number,
       lead: number,
       tail: fc.integer({ min: -1, max: 9 }),
+      from: number,
+      to: number,
       taken: ranges,
       lingers: fc.boolean(),
     }),
