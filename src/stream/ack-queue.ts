@@ -7,7 +7,8 @@ export const countOnWire = (count: number): number => count % WRAP
 
 /** What was sent on a stream and not acknowledged yet, in order (XEP-0198 §4); counts wrap at 2³². */
 export class AckQueue<T> {
-  #items: T[] = []
+  /** What lies below the head is let go at once: a stream that always has something open would keep hundreds. */
+  #items: (T | undefined)[] = []
   #head = 0
   #acked: number
 
@@ -35,7 +36,7 @@ export class AckQueue<T> {
     this.#acked = countOnWire(this.#acked + count)
     for (let i = 0; i < count; i++) {
       const item = this.#items[this.#head] as T
-      this.#head++
+      this.#items[this.#head++] = undefined
       taken(item)
     }
     if (this.#head === this.#items.length) {
@@ -52,7 +53,7 @@ export class AckQueue<T> {
   }
   /** Takes out what is open and meets the test; as if it had never been sent. */
   drop(test: (item: T) => boolean): void {
-    this.#items = this.#items.slice(this.#head).filter((item) => !test(item))
+    this.#items = this.#items.slice(this.#head).filter((item) => !test(item as T))
     this.#head = 0
   }
   /** Begins anew, at zero. */

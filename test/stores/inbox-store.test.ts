@@ -108,6 +108,26 @@ withStores('the quota counts what is open', async (stores) => {
   assert.deepEqual(await inbox.waiting(id + 1), { entries: 0, bytes: 0 })
 })
 
+withStores('takes that tell how far back they reach take the same as those that do not', async (stores) => {
+  const { inbox } = stores
+  const { id } = await createAccount(stores, 'alice@example.org')
+  // Archived: what is removed is open no more, however wrong the log is.
+  const letters = ['a', 'b', 'c', 'd'].map((body) => entry(id, body, { archived: true }))
+  const [a = 0, b = 0, c = 0, d = 0] = idsOf(await inbox.commit(batch(letters)))
+  const open = async () => (await openOf(inbox, id)).map(([, body]) => body).join('')
+  const take = (ids: readonly number[], from: number) => inbox.commit(batch([], [takesOf(id, ids, false, from)]))
+  await take([c], b)
+  assert.equal(await open(), 'abd', 'the cursor was not there yet')
+  await take([b], a)
+  assert.equal(await open(), 'ad', 'in a gap')
+  await take([a], 0)
+  assert.equal(await open(), 'd')
+  const places = await inbox.commit(batch([entry(id, 'e')], [takesOf(id, [d], false, c)]))
+  assert.equal(await open(), 'e', 'beside a new one')
+  await take(idsOf(places), d)
+  assert.equal(await open(), '')
+})
+
 withStores('takes of what does not exist take nothing', async (stores) => {
   const { inbox } = stores
   const { id } = await createAccount(stores, 'alice@example.org')

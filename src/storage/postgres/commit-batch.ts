@@ -10,16 +10,14 @@ import { type Param, type Sql, StoreError } from '../sql.ts'
 import { int8s, texts } from './arrays.ts'
 import { sqlState } from './errors.ts'
 
-/** The stretch asked for begins where all was taken before, and no gap reaches into it. */
-const MOVES_CURSOR = `lower(excluded.gaps) <= l.cursor + 1 and (isempty(l.gaps) or upper(l.gaps) <= lower(excluded.gaps))`
-
 /**
  * The whole batch as one statement, which is its own transaction: one round trip.
  *
  * `head` locks the logs in sorted order and computes from each log's *newest* row (`l`). `excluded` carries what is asked: its head
  * says how many ids (`excluded.head - $2 + 1`), its last the newest wanted one, its cursor the lead, its gaps the stretch of which
- * everything is taken (`PlannedLog.from`, `to`). The stretch moves the cursor where nothing below it is open, and over everything
- * where nothing above it is wanted; where that needs a look at the entries, `TAKE` follows.
+ * everything is taken (`PlannedLog.from`, `to`). It moves the cursor when the cursor has come to its beginning, and to the head when
+ * nothing is wanted above its end. Gaps stay as they are: what is taken of them, and all else that needs a look at the
+ * entries, is `TAKE`'s.
  * `gone` and `kept` join `head`, so they touch an entry only under its log's lock.
  */
 const COMMIT = `
@@ -36,9 +34,11 @@ with head as (
     last = case excluded.last when 0 then l.last else greatest(l.head, $2 - 1) + excluded.last - $2 + 1 end,
     prior = l.last,
     lingers = least(l.lingers, excluded.lingers),
-    cursor = case when l.last <= l.cursor or (l.last < upper(excluded.gaps) and ${MOVES_CURSOR})
-      then case when excluded.head < $2 then l.head else greatest(l.head, $2 - 1) + excluded.cursor - $2 + 1 end
-      else case when ${MOVES_CURSOR} then greatest(l.cursor, least(l.head, upper(excluded.gaps) - 1)) else l.cursor end end
+    cursor = case
+      when l.last <= l.cursor or (lower(excluded.gaps) <= l.cursor + 1 and l.last < upper(excluded.gaps))
+        then case when excluded.head < $2 then l.head else greatest(l.head, $2 - 1) + excluded.cursor - $2 + 1 end
+      when lower(excluded.gaps) <= l.cursor + 1 then greatest(l.cursor, least(l.head, upper(excluded.gaps) - 1))
+      else l.cursor end
   returning account_id, head, prior, cursor, gaps, lingers
 ), told as (
   select string_agg(account_id || ':' || head || ':' || prior || ':' || cursor, ',') as logs,
