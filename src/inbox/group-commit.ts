@@ -92,7 +92,10 @@ export class GroupCommit {
       takes.ids.push(id)
       takes.lingers ||= lingers
     }
-    this.#takesTimer ??= setTimeout(() => this.#saveTakes(), TAKES_MS)
+    this.#takesTimer ??= setTimeout(() => {
+      this.#takesTimer = undefined
+      if (this.#takes.size > 0) this.#saveTakes()
+    }, TAKES_MS)
   }
   /** Settles once all entries and takes noted so far are committed; at once (undefined) when there is none. */
   flushed(): Promise<void> | undefined {

@@ -359,6 +359,18 @@ describe('takes', () => {
     assert.equal(store.unseen, 0)
   })
 
+  test('that have all gone with entries are not looked for again', async () => {
+    group.take(5, 11, false)
+    group.add(member('a', undefined, [newEntry(5, 'a')]))
+    const call = await store.next()
+    assert.equal(call.batch.takes.length, 1)
+    call.done()
+    await turn()
+    mock.timers.tick(1_000)
+    await turn()
+    assert.equal(store.unseen, 0)
+  })
+
   test('tell the stretch of which all is taken, as far as it is known', async () => {
     group.take(5, 11, false, 4)
     group.take(5, 15, false, 11)
