@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
+import fc from 'fast-check'
 import { openStores } from '../../src/storage/open.ts'
+import { int8s, texts } from '../../src/storage/postgres/arrays.ts'
+import { PostgresDatabase } from '../../src/storage/postgres/database.ts'
 import { StoreError } from '../../src/storage/sql.ts'
 import { createAccount } from '../helpers/store-samples.ts'
 import { withPostgres, withStores } from '../helpers/test-database.ts'
@@ -135,5 +138,40 @@ withPostgres('an error tells no values', async (databaseUrl, t) => {
   assert.doesNotMatch(
     JSON.stringify([said, said.cause, String(said.cause), Object.entries(said.cause ?? {})]),
     /hunter2/,
+  )
+})
+
+withPostgres(
+  'a statement without an answer in time is given up with its connection; the next gets another',
+  async (url, t) => {
+    const database = new PostgresDatabase({ url, connections: 1, answerMs: 300 })
+    t.after(() => database.close())
+    const [before] = await database.query<{ pid: number }>('select pg_backend_pid() as pid')
+    await assert.rejects(database.query('select pg_sleep(5)'), unavailable)
+    const [after] = await database.query<{ pid: number }>('select pg_backend_pid() as pid')
+    assert.notEqual(after?.pid, before?.pid)
+  },
+)
+
+withPostgres('columns arrive as they were sent', async (url, t) => {
+  const database = new PostgresDatabase({ url, connections: 1 })
+  t.after(() => database.close())
+  const row = fc.record({
+    number: fc.option(fc.oneof(fc.maxSafeInteger(), fc.integer()), { nil: null }),
+    // PostgreSQL's text has no U+0000.
+    text: fc.string({ unit: 'grapheme' }).filter((text) => !text.includes('\0')),
+  })
+  await fc.assert(
+    fc.asyncProperty(fc.array(row, { maxLength: 20 }), async (rows) => {
+      const back = await database.query('select * from unnest($1::bigint[], $2::text[]) as r (number, text)', [
+        int8s(rows, ({ number }) => number),
+        texts(rows, ({ text }) => text),
+      ])
+      assert.deepEqual(
+        back.map((r) => ({ ...r })),
+        rows.map((r) => ({ ...r })),
+      )
+    }),
+    { numRuns: 50 },
   )
 })

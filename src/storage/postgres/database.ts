@@ -32,15 +32,19 @@ export interface PostgresOptions {
   /** `postgres://user:password@host:port/database?…`, as libpq and `pg` read it. */
   readonly url: string
   readonly connections?: number
+  /** Longest wait for the answer to a statement, in ms. */
+  readonly answerMs?: number
 }
 
 /** `pg` behind `Database`: a pool, each text a named prepared statement, faults told apart. */
 export class PostgresDatabase implements Database {
   readonly dialect = 'postgres'
   readonly #pool: Pool
+  readonly #answerMs: number
   readonly #names = new Map<string, string>()
 
-  constructor({ url, connections = 10 }: PostgresOptions) {
+  constructor({ url, connections = 10, answerMs = ANSWER_TIMEOUT }: PostgresOptions) {
+    this.#answerMs = answerMs
     this.#pool = new Pool({
       connectionString: url,
       max: connections,
@@ -114,14 +118,14 @@ export class PostgresDatabase implements Database {
       return result
     } catch (error) {
       // What matters is why we roll back; where the connection is lost, the server does it alone.
-      if (!isLost(error)) await answered(client, { text: 'rollback' }).catch(() => {})
+      if (!isLost(error)) await answered(client, { text: 'rollback' }, this.#answerMs).catch(() => {})
       throw error
     }
   }
 
   /** PostgreSQL answers COMMIT in a failed transaction with success and the tag ROLLBACK. */
   async #commit(client: PoolClient): Promise<void> {
-    const result = await answered(client, { name: 'commit', text: 'commit' })
+    const result = await answered(client, { name: 'commit', text: 'commit' }, this.#answerMs)
     if (result.command !== 'COMMIT')
       throw new StoreError('refused', new Error('a statement of the transaction had failed'))
   }
@@ -131,8 +135,8 @@ export class PostgresDatabase implements Database {
   }
 
   async #ask<R>(client: PoolClient, text: string, params: readonly Param[]): Promise<R[]> {
-    const { rows } = await answered<R & Row>(client, { name: this.#name(text), text, values: [...params] })
-    return rows
+    const query = { name: this.#name(text), text, values: [...params] }
+    return (await answered<R & Row>(client, query, this.#answerMs)).rows
   }
 
   #name(text: string): string {
@@ -147,7 +151,7 @@ export class PostgresDatabase implements Database {
  * such a function among the old objects at once (`bench/results/README.md`), and all that hung on a statement would stay
  * until the next full collection. @throws StoreError
  */
-function answered<R extends Row>(client: PoolClient, query: QueryConfig, ms = ANSWER_TIMEOUT): Promise<QueryResult<R>> {
+function answered<R extends Row>(client: PoolClient, query: QueryConfig, ms: number): Promise<QueryResult<R>> {
   const { promise, resolve, reject } = Promise.withResolvers<QueryResult<R>>()
   const late = setTimeout(() => reject(storeError(new Error('no answer in time'))), ms)
   client.query<R>(query, (error: Error | null, result) => {
