@@ -82,13 +82,13 @@ const TEXTS = { plain: COMMIT + TOLD, taking: COMMIT + GONE + TOLD, retracting: 
  */
 const TAKE = `
 with l as materialized (
-  select l.account_id, l.cursor, l.gaps, p.taken::int8multirange as taken
-  from unnest($1::bigint[], $2::text[]) as p (account, taken) join log l on l.account_id = p.account
+  select l.account_id, l.cursor, l.gaps, p.taken::int8multirange as taken, p.lingers
+  from unnest($1::bigint[], $2::text[], $3::bigint[]) as p (account, taken, lingers) join log l on l.account_id = p.account
   order by l.account_id for no key update of l
 )
-update log set cursor = r.cursor, gaps = r.gaps
+update log set cursor = r.cursor, gaps = r.gaps, lingers = least(log.lingers, r.lingers)
 from (
-  select l.account_id,
+  select l.account_id, l.lingers,
     case when c.cursor < c.seen and not exists (
       select from entry e
       where e.account_id = l.account_id and e.id > c.cursor and e.id <= c.seen and e.wanted = 1)
@@ -113,7 +113,7 @@ from (
 ) as r
 where log.account_id = r.account_id`
 
-/** `gone` once more, for entries that had left the archive when the statement got its lock, and not yet in its snapshot. */
+/** `gone` once more, for entries that had left the archive when the log was locked, and not yet in the statement's snapshot. */
 const GONE_SINCE = `
 delete from entry e using unnest($1::bigint[], $2::bigint[], $3::bigint[]) as t (account, first, last)
 where e.account_id = t.account and e.id between t.first and t.last and e.archived = 0`
@@ -133,22 +133,34 @@ export async function commitBatch(sql: Sql, batch: PlannedBatch): Promise<Commit
   const taking = batch.logs.filter(({ taken }) => taken.length > 0)
   let logs: ReadonlyMap<number, ToldLog>
   let left: readonly PlannedLog[]
+  let late: readonly PlannedLog[] = []
   try {
     const [told] = await sql.query<Told>(...statementOf(batch, taking))
     logs = logsOf(told?.logs)
     left = taking.length === 0 || told === undefined ? [] : leftOf(taking, logs, told.gapped)
-    // The batch is committed whatever comes of this; what stays is swept (`InboxStore.sweep`).
-    const late = lateOf(taking, told?.lingering)
-    if (late.length > 0) await sql.query(GONE_SINCE, takenOf(late)).catch(() => undefined)
+    late = lateOf(taking, told?.lingering)
   } catch (error) {
     if (!(error instanceof StoreError && isDone(error.cause))) throw error
     const [done] = await sql.query<{ logs: string }>('select logs from batch where id = $1', [batch.id])
     logs = logsOf(done?.logs)
     left = taking
   }
-  // Without an answer to this the batch comes again, and is found done.
-  if (left.length > 0) await sql.query(TAKE, [int8s(left, accountOf), texts(left, (log) => multirange(log.taken))])
+  if (left.length > 0) await takeLeft(sql, left, batch)
+  // What left the archive before `TAKE` was still open then, and is nobody's now. What stays of it is swept (`InboxStore.sweep`).
+  const gone = [...late, ...left.filter((log) => !log.lingers)]
+  if (gone.length > 0) await sql.query(GONE_SINCE, takenOf(gone)).catch(() => undefined)
   return logs
+}
+/** Without an answer the batch comes again, and is found done. Refused it must not be halved: its entries are committed. */
+async function takeLeft(sql: Sql, left: readonly PlannedLog[], { entries }: PlannedBatch): Promise<void> {
+  const params = [
+    int8s(left, accountOf),
+    texts(left, (log) => multirange(log.taken)),
+    int8s(left, (log) => lingersFrom(log) ?? null),
+  ]
+  await sql.query(TAKE, params).catch((error: unknown) => {
+    if (entries.length === 0 || !(error instanceof StoreError && error.fault === 'refused')) throw error
+  })
 }
 
 function logsOf(told: string | null | undefined): ReadonlyMap<number, ToldLog> {
