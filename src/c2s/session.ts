@@ -18,6 +18,7 @@ import { type StreamCondition, StreamError } from '../xmpp/stream-error.ts'
 import type { RawElement } from '../xmpp/tokenizer.ts'
 import { LogReader, type ReaderPort } from './log-reader.ts'
 import { isOwn, Outbox, type Sent, type StoredSent } from './outbox.ts'
+import { OwedAnswer } from './owed-answer.ts'
 import type { SessionParts } from './parts.ts'
 import { LogTurn, type TurnPort } from './turn.ts'
 
@@ -59,11 +60,10 @@ export class ClientSession implements LocalSession, BoundSession, ReaderPort, Tu
   #resting: (() => void)[] | undefined
   #base = 0
   #resumable = false
-  /** The client's <r/> that could not be answered in full yet: the number it asked at. */
-  #owed = -1
-  #told = -1
+  readonly #owed = new OwedAnswer()
   #wakeAt = Number.POSITIVE_INFINITY
   #isHeard = true
+  #listensSince: number
   #isHeld = false
   #leaving: { readonly until: number } | undefined
   #isOver = false
@@ -84,6 +84,7 @@ export class ClientSession implements LocalSession, BoundSession, ReaderPort, Tu
       () => wire.now(),
       (sent) => this.#take(sent),
     )
+    this.#listensSince = wire.now()
     this.#watch(wire, parts.limits.idleMs)
     parts.registry.put(this.#registered)
   }
@@ -176,7 +177,7 @@ export class ClientSession implements LocalSession, BoundSession, ReaderPort, Tu
       this.#isHeld = false
       this.#wire?.connection.release()
     }
-    if (this.#owed >= 0 || this.#leaving !== undefined) this.#wire?.connection.touch()
+    if (this.#owed.isOpen || this.#leaving !== undefined) this.#wire?.connection.touch()
   }
   refused(number: number, stanza: Stanza): void {
     this.send(errorReply(stanza, new StanzaError('service-unavailable')))
@@ -216,8 +217,7 @@ export class ClientSession implements LocalSession, BoundSession, ReaderPort, Tu
   }
   #acknowledgement(raw: RawElement): void {
     if (raw.name === 'r' && this.stream !== undefined) {
-      this.#owed = this.#progress.received
-      this.#told = -1
+      this.#owed.ask(this.#progress.received, this.#wire?.now() ?? 0)
       this.#wire?.connection.touch()
     } else if (raw.name === 'a' && this.stream !== undefined) {
       this.#outbox.acknowledge(readCount(raw.attribute('h')))
@@ -285,17 +285,19 @@ export class ClientSession implements LocalSession, BoundSession, ReaderPort, Tu
   turn(): void {
     const wire = this.#wire
     if (wire === undefined) return
-    if (this.#owed >= 0) this.#tell(wire)
+    if (this.#owed.isOpen) this.#tell(wire)
     this.#outbox.ask(wire, this.#parts.limits.answerMs, (ms) => this.#watch(wire, ms))
     if (this.#leaving !== undefined && (this.#progress.open === 0 || wire.now() >= this.#leaving.until))
       this.#leave(wire)
   }
-  /** Answers <r/> at once with what is settled, and again each time that grows until all that was asked about is. */
   #tell(wire: Stream): void {
-    const settledTo = this.#progress.settledTo
-    if (settledTo === this.#told) return
-    this.#told = settledTo
-    if (settledTo >= this.#owed) this.#owed = -1
+    const { settledTo } = this.#progress
+    const wait = this.#owed.waitMs(settledTo, wire.now())
+    if (wait > 0) {
+      this.#watch(wire, wait)
+      return
+    }
+    this.#owed.told(settledTo)
     wire.send(`<a xmlns='${NS_SM}' h='${countOnWire(this.h)}'/>`)
   }
   /** Sees to it that `elapsed` is called in `ms` at the latest. */
@@ -351,9 +353,12 @@ export class ClientSession implements LocalSession, BoundSession, ReaderPort, Tu
       else this.#watch(wire, this.#parts.limits.exclusiveMs - waits)
     }
     // Silence is asked about as if something had been sent.
-    if (!this.#isHeard) this.#outbox.wonder()
-    this.#isHeard = false
-    if (this.#leaving !== undefined || this.#outbox.wantsAnswer) wire.connection.touch()
+    if (now - this.#listensSince >= idleMs) {
+      if (!this.#isHeard) this.#outbox.wonder()
+      this.#isHeard = false
+      this.#listensSince = now
+    }
+    if (this.#leaving !== undefined || this.#owed.isOpen || this.#outbox.wantsAnswer) wire.connection.touch()
     this.#watch(wire, askedAt === 0 ? idleMs : askedAt + answerMs - now)
   }
 
@@ -413,8 +418,9 @@ export class ClientSession implements LocalSession, BoundSession, ReaderPort, Tu
     this.#wakeAt = Number.POSITIVE_INFINITY
     this.#watch(wire, this.#parts.limits.idleMs)
     this.#isHeard = true
+    this.#listensSince = wire.now()
     this.#isHeld = false
-    this.#owed = -1
+    this.#owed.forget()
     const previd = Buffer.from(this.stream ?? []).toString('base64url')
     tell(el('resumed', NS_SM, { previd, h: String(countOnWire(this.h)) }))
     // While it was away others were offered them.

@@ -54,6 +54,20 @@ function plainBytes(stanza: Written): Buffer | undefined {
   put(bytes, put(bytes, put(bytes, at + content.length, '</'), kind), '>')
   return bytes
 }
+/** What `stanzaBytes` gave of a stanza, with more content at the end; undefined where that is not to be had by copying once. */
+export function insertedAtEnd(
+  bytes: Buffer,
+  { kind, content }: Written,
+  added: Buffer,
+): { readonly bytes: Buffer; readonly content: Buffer } | undefined {
+  if (kind !== 'message' || content.length === 0) return undefined
+  const end = bytes.length - kind.length - 3
+  const all = Buffer.allocUnsafe(bytes.length + added.length)
+  bytes.copy(all, 0, 0, end)
+  added.copy(all, end)
+  bytes.copy(all, end + added.length, end)
+  return { bytes: all, content: all.subarray(end - content.length, end + added.length) }
+}
 const room = (name: string, value: string | undefined): number =>
   value === undefined ? 0 : name.length + value.length + 1
 

@@ -2,7 +2,7 @@ import { child, type Element, el, textOf } from './element.ts'
 import type { Jid } from './jid.ts'
 import { NS_CLIENT, NS_STANZA_ERRORS } from './ns.ts'
 import { escapeText, serialize } from './serialize.ts'
-import { stanzaBytes } from './stanza-bytes.ts'
+import { insertedAtEnd, stanzaBytes } from './stanza-bytes.ts'
 import type { StanzaError } from './stanza-error.ts'
 import { type QName, type RawElement, Tokenizer } from './tokenizer.ts'
 
@@ -165,12 +165,16 @@ export class Stanza<K extends Kind = Kind> {
   }
   /** The same stanza with one payload more, at the end. */
   adding(payload: Element): Stanza<K> {
-    const content = Buffer.concat([this.content, Buffer.from(serialize(payload, NS_CLIENT))])
+    const added = Buffer.from(serialize(payload, NS_CLIENT))
+    const whole = this.#bytes === undefined ? undefined : insertedAtEnd(this.#bytes, this, added)
+    const content = whole?.content ?? Buffer.concat([this.content, added])
     const source = this.#source
     // Of what came in the tree is not built for this: hardly anybody asks for it, and the bytes have it all.
     const tree =
       source === undefined || 'token' in source ? undefined : { ...source, children: [...source.children, payload] }
-    return new Stanza(this, content, tree, [...this.#children, payload])
+    const stanza = new Stanza(this, content, tree, [...this.#children, payload])
+    stanza.#bytes = whole?.bytes
+    return stanza
   }
 }
 export type Message = Stanza<'message'>

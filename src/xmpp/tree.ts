@@ -37,7 +37,7 @@ export function readAttribute(buf: Buffer, start: number, wanted: string): strin
     if (buf[p] === GT || buf[p] === SLASH) return undefined
     const name = p
     while (!endsName(buf[p])) p++
-    const isWanted = p - name === wanted.length && buf.toString('latin1', name, p) === wanted
+    const isWanted = p - name === wanted.length && isAscii(buf, name, wanted)
     while (buf[p] === EQUALS || isSpace(buf[p])) p++
     const quote = buf[p]
     const value = ++p
@@ -45,6 +45,10 @@ export function readAttribute(buf: Buffer, start: number, wanted: string): strin
     if (isWanted) return decodeValue(buf, value, p)
     p++
   }
+}
+function isAscii(buf: Buffer, start: number, text: string): boolean {
+  for (let i = 0; i < text.length; i++) if (buf[start + i] !== text.charCodeAt(i)) return false
+  return true
 }
 
 class TreeReader {

@@ -57,7 +57,7 @@ story(
   },
 )
 
-story('<r/> is answered at once, with what is settled by then', async ({ client }) => {
+story('<r/> is answered when what it asks about is settled', async ({ client }) => {
   const romeo = await client('romeo', 'garden')
   await romeo.enablesAcks()
   for (let i = 1; i <= 5; i++) {

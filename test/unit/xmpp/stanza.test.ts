@@ -34,20 +34,35 @@ describe('Stanza.adding', () => {
     ['was made here', made],
     ['came from the store', Stanza.stored(made, made.content, made.children)],
   ] as const)
-    it(`is in bytes, names and tree of what ${what}`, () => {
-      const more = stanza.adding(ID)
-      assert.equal(
-        more.bytes.toString(),
-        `<message to='${BOB}' from='${ANNA}' id='1' type='chat'><body>ä &amp; o</body>` +
-          `<stanza-id xmlns='${NS_SID}' id='7' by='${BOB}'/></message>`,
-      )
-      assert.deepEqual(
-        more.children.map((c) => c.name),
-        ['body', 'stanza-id'],
-      )
-      assert.deepEqual(more.element.children, [body, ID])
-      assert.equal(more.payload('stanza-id', NS_SID)?.attrs.id, '7')
-      assert.equal(stanza.has('stanza-id', NS_SID), false)
-      assert.equal(stanza.element.children.length, 1)
-    })
+    for (const isWritten of [false, true])
+      it(`is in bytes, names and tree of what ${what}${isWritten ? ', and was written before' : ''}`, () => {
+        if (isWritten) assert.ok(stanza.bytes.length > 0)
+        const more = stanza.adding(ID)
+        const content = `<body>ä &amp; o</body><stanza-id xmlns='${NS_SID}' id='7' by='${BOB}'/>`
+        assert.equal(
+          more.bytes.toString(),
+          `<message to='${BOB}' from='${ANNA}' id='1' type='chat'>${content}</message>`,
+        )
+        assert.equal(more.content.toString(), content)
+        assert.equal(
+          more.with({ to: ANNA }).bytes.toString(),
+          `<message to='${ANNA}' from='${ANNA}' id='1' type='chat'>${content}</message>`,
+        )
+        assert.deepEqual(
+          more.children.map((c) => c.name),
+          ['body', 'stanza-id'],
+        )
+        assert.deepEqual(more.element.children, [body, ID])
+        assert.equal(more.payload('stanza-id', NS_SID)?.attrs.id, '7')
+        assert.equal(stanza.has('stanza-id', NS_SID), false)
+        assert.equal(stanza.element.children.length, 1)
+      })
+
+  it('is the only content of what had none', () => {
+    const empty = received("<message id='ü'/>")
+    const text = `<message to='${BOB}' from='${ANNA}' id='ü'><stanza-id xmlns='${NS_SID}' id='7' by='${BOB}'/></message>`
+    assert.equal(empty.adding(ID).bytes.toString(), text)
+    assert.equal(empty.bytes.toString(), `<message to='${BOB}' from='${ANNA}' id='ü'/>`)
+    assert.equal(empty.adding(ID).bytes.toString(), text)
+  })
 })
