@@ -15,7 +15,7 @@ const PARTS = [
   { folder: 'unit', concurrency: 2 },
   { folder: 'stores', concurrency: 2 },
   { folder: 'e2e', concurrency: 2 },
-  { folder: 'interop', concurrency: 1 },
+  { folder: 'interop', concurrency: 2 },
 ] as const
 
 /** What `--quick` leaves out: other people's programs, and files that say they are slow. */
