@@ -24,6 +24,7 @@ class Device(slixmpp.ClientXMPP):
         self.comes_again = False
         self.giving_up = None
         self.is_given_up = False
+        self.negotiations = set()
         self.add_event_handler('session_resumed', self.resumed)
         # The development certificate signs itself.
         self.ssl_context.check_hostname = False
@@ -48,6 +49,15 @@ class Device(slixmpp.ClientXMPP):
         if not is_secure:
             self.gives_up('no TLS')
         return is_secure
+
+    # COMPAT(slixmpp 1.8.3): what it was negotiating when the connection was lost goes on on the next, which is bound twice then.
+    async def _handle_stream_features(self, features):
+        task = asyncio.current_task()
+        self.negotiations.add(task)
+        try:
+            return await super()._handle_stream_features(features)
+        finally:
+            self.negotiations.discard(task)
 
     def cut(self):
         try:
@@ -79,6 +89,8 @@ class Device(slixmpp.ClientXMPP):
     def lost(self, why):
         self.giving_up.cancel()
         self.is_online = False
+        for task in self.negotiations - {asyncio.current_task()}:
+            task.cancel()
         if not self.is_given_up:
             tell(**{'is': 'offline', 'name': self.name, 'why': str(why)})
             if self.comes_again:
