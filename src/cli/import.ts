@@ -1,7 +1,7 @@
 import { createReadStream, existsSync } from 'node:fs'
 import { AdminError } from '../contract/admin.ts'
 import { connectAdmin } from '../http/admin-client.ts'
-import { DumpError } from '../import/sql-dump.ts'
+import { DumpError } from '../import/dump-text.ts'
 import { type ImportReport, TigaseImport } from '../import/tigase.ts'
 import { SealedInboxStore } from '../inbox/sealed-store.ts'
 import { KeyError } from '../keys/key-error.ts'

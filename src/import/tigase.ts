@@ -31,9 +31,10 @@ import {
 import { NS_CLIENT, NS_DELAY, NS_PUBKEY, NS_SID } from '../xmpp/ns.ts'
 import { type Message, Stanza } from '../xmpp/stanza.ts'
 import type { TokenizerLimits } from '../xmpp/tokenizer.ts'
+import { DumpError } from './dump-text.ts'
 import { elementsIn } from './fragments.ts'
 import { keyRings } from './key-rings.ts'
-import { DumpError, type DumpRow, SqlDump } from './sql-dump.ts'
+import { type DumpRow, SqlDump } from './sql-dump.ts'
 
 export interface TigaseImportParts {
   readonly accounts: Pick<Accounts, 'create' | 'find'>

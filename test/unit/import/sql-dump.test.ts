@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { DumpError, type DumpRow, SqlDump } from '../../../src/import/sql-dump.ts'
+import { DumpError } from '../../../src/import/dump-text.ts'
+import { type DumpRow, SqlDump } from '../../../src/import/sql-dump.ts'
 import { mysqlDump, postgresDump, type Tables } from '../../helpers/tigase-dump.ts'
 
 const NASTY = `'); DROP TABLE x; -- \\ \\\\ "quoted" \`back\` $$ /* # */ \n\r\t\0\b\x1a äöü 🙂 \\N \\.`
