@@ -12,29 +12,20 @@ import type { NetworkStore } from '../keys/network-store.ts'
 import { POLICIES, PublicKeyMaterial } from '../keys/openpgp.ts'
 import { splitPackets } from '../keys/packets.ts'
 import type { BlockStore } from '../roster/block-store.ts'
-import { newItem } from '../roster/roster.ts'
 import { RosterError } from '../roster/roster-error.ts'
-import type { RosterItem, RosterStore, Subscription } from '../roster/store.ts'
-import { parseDateTime } from '../xmpp/date-time.ts'
+import type { RosterStore } from '../roster/store.ts'
 import type { Element } from '../xmpp/element.ts'
-import {
-  type BareJid,
-  bareOf,
-  type Domain,
-  domainOf,
-  isFull,
-  type Jid,
-  localOf,
-  parseJid,
-  prepareDomain,
-} from '../xmpp/jid.ts'
-import { NS_CLIENT, NS_DELAY, NS_PUBKEY, NS_SID } from '../xmpp/ns.ts'
-import { type Message, Stanza } from '../xmpp/stanza.ts'
+import { type BareJid, bareOf, type Domain, isFull, type Jid, localOf, parseJid, prepareDomain } from '../xmpp/jid.ts'
+import type { Message, Stanza } from '../xmpp/stanza.ts'
 import type { TokenizerLimits } from '../xmpp/tokenizer.ts'
 import { DumpError } from './dump-text.ts'
 import { elementsIn } from './fragments.ts'
+import { type ImportReport, ImportTally } from './import-tally.ts'
 import { keyRings } from './key-rings.ts'
 import { type DumpRow, SqlDump } from './sql-dump.ts'
+import { type ContactChange, contactOf, requestOf } from './tigase-contact.ts'
+import { TigaseNodes } from './tigase-nodes.ts'
+import { stanzaOf, timeOf, unmarked } from './tigase-stanza.ts'
 
 export interface TigaseImportParts {
   readonly accounts: Pick<Accounts, 'create' | 'find'>
@@ -59,13 +50,7 @@ export interface TigaseImportParts {
   }
   readonly now: () => number
 }
-/** What came of it: how many of each thing; of what was left behind also the first few, by the other server's row ids. */
-export interface ImportReport {
-  readonly taken: ReadonlyMap<string, number>
-  readonly left: ReadonlyMap<string, { readonly count: number; readonly ids: readonly string[] }>
-}
 
-const EXAMPLES = 5
 const BATCH = 128
 const BATCH_BYTES = 4 * 1024 * 1024
 /** The lists that the other server keeps of one account as one text. */
@@ -76,34 +61,7 @@ const LIST_LIMITS: TokenizerLimits = {
   maxAttributes: 64,
   maxNamespaces: 1_000_000,
 }
-/** Names of the nodes on the ways to what is taken; the last one as older releases wrote it. */
-const NODES: ReadonlySet<string> = new Set(['root', 'kontalk', 'auth', 'roster', 'blocklist', 'kontalk/auth'])
 const MAX_PACKETS = 4_096
-/** Bytes of a contact's name or group, as of one that a client brings. */
-const MAX_NAME_BYTES = 1_023
-const isShort = (name: string): boolean => Buffer.byteLength(name) <= MAX_NAME_BYTES
-
-type Wish = Pick<RosterItem, 'subscription' | 'pendingOut' | 'approved'> & { readonly pendingIn: boolean }
-const wish = (subscription: Subscription, ...more: readonly ('out' | 'in' | 'approved')[]): Wish => ({
-  subscription,
-  pendingOut: more.includes('out'),
-  pendingIn: more.includes('in'),
-  approved: more.includes('approved'),
-})
-const SUBSCRIPTIONS: Readonly<Record<string, Wish>> = {
-  none: wish('none'),
-  none_pending_out: wish('none', 'out'),
-  none_pending_in: wish('none', 'in'),
-  none_pending_out_in: wish('none', 'out', 'in'),
-  to: wish('to'),
-  to_pending_in: wish('to', 'in'),
-  from: wish('from'),
-  from_pending_out: wish('from', 'out'),
-  both: wish('both'),
-  none_pre_approved: wish('none', 'approved'),
-  none_pending_out_pre_approved: wish('none', 'out', 'approved'),
-  to_pre_approved: wish('to', 'approved'),
-}
 
 /** An account of the dump that is one of ours now. */
 interface Person {
@@ -115,10 +73,6 @@ interface Person {
   readonly hadKey: boolean
   /** The last one that was kept before this run. */
   readonly lastMessage: number
-}
-interface Node {
-  readonly parent: string | null
-  readonly name: string
 }
 interface Waiting {
   readonly entry: NewEntry
@@ -134,10 +88,9 @@ interface Waiting {
 export class TigaseImport {
   readonly #parts: TigaseImportParts
   readonly #people = new Map<string, Person>()
-  readonly #nodes = new Map<string, Node>()
+  readonly #nodes = new TigaseNodes()
   readonly #byFingerprint = new Map<string, Person>()
-  readonly #taken = new Map<string, number>()
-  readonly #left = new Map<string, { count: number; ids: string[] }>()
+  readonly #tally = new ImportTally()
   /** By user, the last message that was seen in the first reading. */
   readonly #latestIds = new Map<string, number>()
   /** Each user's messages stand in the order of their ids. PostgreSQL may have filled the gaps of those that were taken. */
@@ -155,7 +108,7 @@ export class TigaseImport {
   async run(open: () => AsyncIterable<Buffer>, keys: string | undefined): Promise<ImportReport> {
     const tables = await this.#read(open(), ['tig_users', 'tig_nodes', 'messages'], (row) => {
       if (row.table === 'messages') return this.#order(row)
-      return row.table === 'tig_users' ? this.#user(row) : this.#node(row)
+      return row.table === 'tig_users' ? this.#user(row) : this.#nodes.add(row)
     })
     if (!tables.has('tig_users')) throw new DumpError('there is no table tig_users in it: no dump of Tigase', 0)
     await this.#read(open(), ['tig_pairs', 'messages', 'servers', 'push', 'validations'], (row) => this.#rest(row))
@@ -164,12 +117,12 @@ export class TigaseImport {
     if (keys !== undefined) for await (const ring of keyRings(keys)) await this.#key(ring)
     for (const [fingerprint, { parts }] of this.#byFingerprint)
       if (!parts.has('key'))
-        this.#leave('keys that were not brought along: these accounts have to register again', fingerprint)
+        this.#tally.leave('keys that were not brought along: these accounts have to register again', fingerprint)
     const withKey = new Set(this.#byFingerprint.values())
     for (const [uid, person] of this.#people)
       if (!person.hadKey && !withKey.has(person))
-        this.#leave('keys that were never there: these accounts have to register again', uid)
-    return { taken: this.#taken, left: this.#left }
+        this.#tally.leave('keys that were never there: these accounts have to register again', uid)
+    return this.#tally
   }
   async #read(
     dump: AsyncIterable<Buffer>,
@@ -181,22 +134,12 @@ export class TigaseImport {
     for (const row of reader.end()) await take(row)
     return reader.tables
   }
-  #take(what: string): void {
-    this.#taken.set(what, (this.#taken.get(what) ?? 0) + 1)
-  }
-  #leave(why: string, id: string): void {
-    const left = this.#left.get(why) ?? { count: 0, ids: [] }
-    left.count++
-    if (left.ids.length < EXAMPLES) left.ids.push(id)
-    this.#left.set(why, left)
-  }
-
   async #user({ values }: DumpRow): Promise<void> {
     const uid = values.get('uid') ?? ''
     const jid = parseJid(values.get('user_id') ?? '')
     const local = jid === undefined ? undefined : localOf(jid)
     if (jid === undefined || isFull(jid) || local === undefined) {
-      this.#leave('users whose name is no address of an account', uid)
+      this.#tally.leave('users whose name is no address of an account', uid)
       return
     }
     const bare = bareOf(jid)
@@ -206,7 +149,7 @@ export class TigaseImport {
     // -1 is an account without a password, as all of Kontalk's are.
     if (values.get('account_status') === '0') {
       await this.#parts.accountStore.setDisabled(person.id, this.#parts.now())
-      this.#take('of them disabled')
+      this.#tally.take('of them disabled')
     }
     const seen = timeOf(values.get('last_logout')) ?? timeOf(values.get('last_login'))
     if (seen !== undefined && seen <= this.#parts.now()) await this.#parts.lastSeen.put(new Map([[person.id, seen]]))
@@ -218,10 +161,10 @@ export class TigaseImport {
     if (known !== undefined) {
       const account = await accounts.find(jid)
       if (account?.id !== known.account) {
-        this.#leave('accounts that were taken over before and are gone, or another’s, by now', uid)
+        this.#tally.leave('accounts that were taken over before and are gone, or another’s, by now', uid)
         return undefined
       }
-      this.#take('accounts that were taken over before')
+      this.#tally.take('accounts that were taken over before')
       return {
         jid,
         id: known.account,
@@ -237,11 +180,11 @@ export class TigaseImport {
         const account = await imports.create(mark, wanted)
         return account && { account, change: 'created' }
       })
-      this.#take('accounts')
+      this.#tally.take('accounts')
       return { jid, id, mark, parts: new Set(), hadKey: false, lastMessage: 0 }
     } catch (error) {
       if (!(error instanceof AccountError)) throw error
-      this.#leave(ACCOUNTS[error.fault], uid)
+      this.#tally.leave(ACCOUNTS[error.fault], uid)
       return undefined
     }
   }
@@ -250,22 +193,6 @@ export class TigaseImport {
     if (id < (this.#latestIds.get(uid) ?? 0)) this.#isOrdered = false
     this.#latestIds.set(uid, id)
   }
-  #node({ values }: DumpRow): void {
-    const name = values.get('node') ?? ''
-    if (NODES.has(name)) this.#nodes.set(values.get('nid') ?? '', { name, parent: values.get('parent_nid') ?? null })
-  }
-  /** Names from below the root; undefined where it leads somewhere else. */
-  #pathOf(nid: string): string | undefined {
-    const names: string[] = []
-    for (let at: string | null = nid; at !== null; ) {
-      const node: Node | undefined = this.#nodes.get(at)
-      // No way to anything that is taken is longer.
-      if (node === undefined || names.length > 3) return undefined
-      if (node.name !== 'root') names.unshift(node.name)
-      at = node.parent
-    }
-    return names.join('/')
-  }
 
   async #rest(row: DumpRow): Promise<void> {
     const { table, values } = row
@@ -273,12 +200,15 @@ export class TigaseImport {
     else if (table === 'messages') await this.#message(row)
     else if (table === 'servers') await this.#server(row)
     else if (table === 'push')
-      this.#leave('registrations for push, which do not say for which device they are', values.get('provider') ?? '')
-    else this.#leave('codes that were not entered yet', '')
+      this.#tally.leave(
+        'registrations for push, which do not say for which device they are',
+        values.get('provider') ?? '',
+      )
+    else this.#tally.leave('codes that were not entered yet', '')
   }
   async #pair({ values }: DumpRow): Promise<void> {
     const person = this.#people.get(values.get('uid') ?? '')
-    const path = person === undefined ? undefined : this.#pathOf(values.get('nid') ?? '')
+    const path = person === undefined ? undefined : this.#nodes.pathOf(values.get('nid') ?? '')
     if (person === undefined || path === undefined) return
     const text = values.get('pval') ?? ''
     const uid = values.get('uid') ?? ''
@@ -290,14 +220,14 @@ export class TigaseImport {
   async #fingerprint(person: Person, text: string, uid: string): Promise<void> {
     const fingerprint = text.trim().toUpperCase()
     if (!/^[0-9A-F]{40}$/.test(fingerprint)) {
-      this.#leave('fingerprints that are none', uid)
+      this.#tally.leave('fingerprints that are none', uid)
       return
     }
     const account = await this.#parts.accounts.find(person.jid)
     // What the account did here since counts.
     if (account?.fingerprint === undefined) {
       await this.#parts.accountStore.setFingerprint(person.id, fingerprint)
-      this.#take('fingerprints of keys')
+      this.#tally.take('fingerprints of keys')
     } else if (account.fingerprint !== fingerprint) return
     this.#byFingerprint.set(fingerprint, person)
   }
@@ -307,68 +237,44 @@ export class TigaseImport {
     try {
       elements = text.trim() === '' ? [] : elementsIn(text, LIST_LIMITS).map(({ element }) => element)
     } catch {
-      this.#leave(part === 'roster' ? 'rosters that cannot be read' : 'block lists that cannot be read', uid)
+      this.#tally.leave(part === 'roster' ? 'rosters that cannot be read' : 'block lists that cannot be read', uid)
       return
     }
-    if (part === 'roster') for (const element of elements) await this.#contact(person, element, uid)
-    else await this.#blocked(person, elements, uid)
+    if (part === 'roster') {
+      for (const element of elements) if (element.name === 'contact') await this.#contact(person, element, uid)
+    } else await this.#blocked(person, elements, uid)
     await this.#parts.imports.done(person.mark, part)
     person.parts.add(part)
-    this.#take(part === 'roster' ? 'rosters' : 'block lists')
+    this.#tally.take(part === 'roster' ? 'rosters' : 'block lists')
   }
-  async #contact(person: Person, { name: tag, attrs }: Element, uid: string): Promise<void> {
-    if (tag !== 'contact') return
-    const contact = parseJid(attrs.jid ?? '')
-    const subs = attrs.subs ?? 'none'
-    const state = Object.hasOwn(SUBSCRIPTIONS, subs) ? SUBSCRIPTIONS[subs] : undefined
-    if (contact === undefined || state === undefined || bareOf(contact) === person.jid) {
-      this.#leave('contacts with an address or subscription that is none', uid)
+  async #contact(person: Person, element: Element, uid: string): Promise<void> {
+    const contact = contactOf(element, person.jid, this.#parts.limits.rosterGroups)
+    if (contact === undefined) {
+      this.#tally.leave('contacts with an address or subscription that is none', uid)
       return
     }
-    const { rosterItems, rosterGroups } = this.#parts.limits
-    const all = new Set((attrs.groups ?? '').split(',').filter((group) => group !== ''))
-    const groups = [...all].filter(isShort)
-    const name = attrs.name === '' || !isShort(attrs.name ?? '') ? undefined : attrs.name
-    if (groups.length < all.size || (name === undefined && attrs.name))
-      this.#leave('names and groups of contacts that are too long', uid)
-    const { pendingIn, ...rest } = state
-    const item = (before: RosterItem | undefined): RosterItem => ({
-      contact: bareOf(contact),
-      name,
-      groups: groups.slice(0, rosterGroups),
-      ...rest,
-      // A request that waited came with its stanza, if it still waits.
-      pendingIn: before?.pendingIn ?? (pendingIn ? Buffer.alloc(0) : undefined),
-      listed: subs !== 'none_pending_in',
-      version: 0,
-    })
-    await this.#roster(person, bareOf(contact), item, rosterItems, uid)
-    this.#take('contacts')
+    if (contact.isCut) this.#tally.leave('names and groups of contacts that are too long', uid)
+    await this.#roster(person, contact, uid)
+    this.#tally.take('contacts')
   }
-  async #roster(
-    person: Person,
-    contact: BareJid,
-    change: (before: RosterItem | undefined) => RosterItem | undefined,
-    max: number,
-    uid: string,
-  ): Promise<void> {
+  async #roster(person: Person, { contact, change }: ContactChange, id: string): Promise<void> {
     try {
-      await this.#parts.rosters.change(person.id, contact, change, max)
+      await this.#parts.rosters.change(person.id, contact, change, this.#parts.limits.rosterItems)
     } catch (error) {
       if (!(error instanceof RosterError)) throw error
-      this.#leave('contacts beyond limits.roster.max_items', uid)
+      this.#tally.leave('contacts beyond limits.roster.max_items', id)
     }
   }
   async #blocked(person: Person, elements: readonly Element[], uid: string): Promise<void> {
     const items = elements.flatMap(({ children }) => children.filter((c): c is Element => typeof c !== 'string'))
     const jids = items.map(({ attrs }) => parseJid(attrs.jid ?? '')).filter((jid): jid is Jid => jid !== undefined)
-    if (jids.length < items.length) this.#leave('blocked addresses that are none', uid)
+    if (jids.length < items.length) this.#tally.leave('blocked addresses that are none', uid)
     if (jids.length === 0) return
     try {
       await this.#parts.blocks.add(person.id, [...new Set(jids)], this.#parts.limits.blocks)
     } catch (error) {
       if (!(error instanceof RosterError)) throw error
-      this.#leave('block lists that are too long', uid)
+      this.#tally.leave('block lists that are too long', uid)
     }
   }
 
@@ -377,20 +283,21 @@ export class TigaseImport {
     const person = this.#people.get(values.get('uid') ?? '')
     const told = String(id)
     if (!Number.isSafeInteger(id) || id <= 0)
-      return this.#leave('waiting messages without an id', values.get('id') ?? '')
-    if (person === undefined) return this.#leave('waiting messages of users who were not taken', told)
+      return this.#tally.leave('waiting messages without an id', values.get('id') ?? '')
+    if (person === undefined) return this.#tally.leave('waiting messages of users who were not taken', told)
     if (id <= person.lastMessage) return
     const expired = timeOf(values.get('expired'))
     if (expired !== undefined && expired <= this.#parts.now())
-      return this.#leave('waiting messages that had expired', told)
-    const stanza = this.#stanza(values.get('stanza') ?? '', person)
-    if (stanza === undefined) return this.#leave('waiting stanzas that cannot be read', told)
+      return this.#tally.leave('waiting messages that had expired', told)
+    const stanza = stanzaOf(values.get('stanza') ?? '', person.jid, this.#parts.limits.stanza)
+    if (stanza === undefined) return this.#tally.leave('waiting stanzas that cannot be read', told)
     if (stanza.kind === 'presence') return await this.#request(person, stanza as Stanza<'presence'>, told)
-    if (stanza.kind !== 'message') return this.#leave('waiting stanzas that are no messages', told)
+    if (stanza.kind !== 'message') return this.#tally.leave('waiting stanzas that are no messages', told)
     const { domains, now } = this.#parts
     const { message, at } = unmarked(stanza as Message, domains, [timeOf(values.get('timestamp'))], now())
     const worth = worthOf(message)
-    if (worth !== 'archived' && worth !== 'kept') return this.#leave('waiting messages that nobody would miss', told)
+    if (worth !== 'archived' && worth !== 'kept')
+      return this.#tally.leave('waiting messages that nobody would miss', told)
     const entry: NewEntry = {
       account: person.id,
       direction: 'received',
@@ -408,28 +315,11 @@ export class TigaseImport {
     this.#batchBytes += entry.payload.length
     if (this.#batch.length >= BATCH || this.#batchBytes >= BATCH_BYTES) await this.#flush()
   }
-  #stanza(text: string, person: Person): Stanza | undefined {
-    try {
-      const [raw, ...more] = elementsIn(text, this.#parts.limits.stanza)
-      const from = parseJid(raw?.from ?? '')
-      if (raw === undefined || more.length > 0 || from === undefined || raw.ns !== NS_CLIENT) return undefined
-      if (raw.name !== 'message' && raw.name !== 'presence' && raw.name !== 'iq') return undefined
-      return Stanza.received(raw.name, raw, from, person.jid)
-    } catch {
-      return undefined
-    }
-  }
-  /** A request for subscription that waits is part of the roster. */
   async #request(person: Person, presence: Stanza<'presence'>, id: string): Promise<void> {
-    if (presence.type !== 'subscribe') return this.#leave('waiting answers to requests, which the rosters hold', id)
-    const contact = bareOf(presence.from)
-    const content = presence.without(NS_PUBKEY).content
-    const change = (before: RosterItem | undefined): RosterItem | undefined => {
-      if (before?.subscription === 'from' || before?.subscription === 'both') return before
-      return { ...(before ?? newItem(contact)), pendingIn: content }
-    }
-    await this.#roster(person, contact, change, this.#parts.limits.rosterItems, id)
-    this.#take('requests for subscription')
+    if (presence.type !== 'subscribe')
+      return this.#tally.leave('waiting answers to requests, which the rosters hold', id)
+    await this.#roster(person, requestOf(presence), id)
+    this.#tally.take('requests for subscription')
   }
   /** The same batch made again after a crash is found done by its id. */
   async #flush(): Promise<void> {
@@ -443,7 +333,7 @@ export class TigaseImport {
     await this.#parts.inbox.commit({ id, entries: batch.map(({ entry }) => entry), takes: [] })
     for (const { person, id: message } of batch) {
       this.#kept.set(person.mark, Math.max(this.#kept.get(person.mark) ?? 0, message))
-      this.#take('waiting messages')
+      this.#tally.take('waiting messages')
     }
     // Where an earlier one may come yet, what is kept is remembered when all is.
     if (this.#isOrdered) await this.#remember()
@@ -459,13 +349,13 @@ export class TigaseImport {
     const host = values.get('host') ?? ''
     const domain = host === '' ? undefined : prepareDomain(host)
     const fingerprint = (values.get('fingerprint') ?? '').toUpperCase()
-    if (values.get('enabled') === '0') return this.#leave('servers of the network that were off', host)
+    if (values.get('enabled') === '0') return this.#tally.leave('servers of the network that were off', host)
     if (domain === undefined || !/^[0-9A-F]{40}$/.test(fingerprint))
-      return this.#leave('servers of the network without domain or fingerprint', host)
+      return this.#tally.leave('servers of the network without domain or fingerprint', host)
     if (this.#parts.domains.has(domain)) return
     const { limits, network, now } = this.#parts
-    if (await network.put({ domain, fingerprint }, now(), limits.network)) this.#take('servers of the network')
-    else this.#leave('servers of the network that are too many', host)
+    if (await network.put({ domain, fingerprint }, now(), limits.network)) this.#tally.take('servers of the network')
+    else this.#tally.leave('servers of the network that are too many', host)
   }
 
   async #key(ring: Buffer): Promise<void> {
@@ -475,7 +365,7 @@ export class TigaseImport {
       const [head] = splitPackets(ring, MAX_PACKETS)
       fingerprint = (await PublicKeyMaterial.read(head?.body ?? Buffer.alloc(0), 'primary', POLICIES.era)).fingerprint
       const person = this.#byFingerprint.get(fingerprint)
-      if (person === undefined) return this.#leave('keys that no account taken over has', fingerprint)
+      if (person === undefined) return this.#tally.leave('keys that no account taken over has', fingerprint)
       const account = await accounts.find(person.jid)
       if (person.parts.has('key') || account?.id !== person.id || account.fingerprint !== fingerprint) return
       // The other server's record says that it is the account's; so we say it too.
@@ -483,10 +373,10 @@ export class TigaseImport {
       await keys.registered(account, key, await keys.certify(key))
       await imports.done(person.mark, 'key')
       person.parts.add('key')
-      this.#take('keys')
+      this.#tally.take('keys')
     } catch (error) {
       if (!(error instanceof KeyError)) throw error
-      this.#leave(`keys that are ${error.fault.replaceAll('-', ' ')}`, fingerprint)
+      this.#tally.leave(`keys that are ${error.fault.replaceAll('-', ' ')}`, fingerprint)
     }
   }
 }
@@ -497,39 +387,4 @@ const ACCOUNTS: Readonly<Record<AccountError['fault'], string>> = {
   reserved: 'users whose name belongs to a service',
   taken: 'accounts that exist here already',
   unknown: 'accounts that are gone',
-}
-/** A time as the databases write it, with or without its zone (then UTC); undefined for none. */
-function timeOf(text: string | null | undefined): number | undefined {
-  const [, day, time, fraction = '', zone = 'Z'] =
-    /^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(\.\d{1,9})?([+-]\d\d(?::?\d\d)?)?$/.exec(text ?? '') ?? []
-  if (day === undefined || time === undefined) return undefined
-  const offset = zone === 'Z' ? 'Z' : `${zone.slice(0, 3)}:${zone.slice(3).replace(':', '') || '00'}`
-  return parseDateTime(`${day}T${time}${fraction}${offset}`)?.getTime()
-}
-/**
- * The message without what the other server said of it, which ours says anew, and without what others said in its place: ids that claim to
- * be given here (XEP-0359 §3). When it came is what the server's own mark says, if that can be.
- */
-function unmarked(
-  message: Message,
-  domains: ReadonlySet<Domain>,
-  otherwise: readonly (number | undefined)[],
-  now: number,
-): { message: Message; at: number } {
-  const times: (number | undefined)[] = []
-  const isOurs = (jid: string | undefined): boolean => {
-    const by = jid === undefined ? undefined : parseJid(jid)
-    return by !== undefined && domains.has(domainOf(by))
-  }
-  const kept = message.element.children.filter((c) => {
-    if (typeof c === 'string') return true
-    if (c.name === 'stanza-id' && c.ns === NS_SID) return !isOurs(c.attrs.by)
-    if (c.name !== 'delay' || c.ns !== NS_DELAY || !isOurs(c.attrs.from)) return true
-    times.push(parseDateTime(c.attrs.stamp ?? '')?.getTime())
-    return false
-  })
-  const at = [...times, ...otherwise].find((time) => time !== undefined && time <= now) ?? now
-  if (kept.length === message.element.children.length) return { message, at }
-  const { kind, type, id, from, to, lang } = message
-  return { message: Stanza.of({ kind, type, id, from, to, lang }, ...kept), at }
 }
