@@ -1,6 +1,7 @@
 import type { DeliveryStatus, ReportFault, SmsProvider } from '../account/sms-provider.ts'
+import type { SmsReport } from '../account/sms-providers.ts'
 import { Throttle } from '../account/throttle.ts'
-import { type SmsReport, Verification } from '../account/verification.ts'
+import { Verification } from '../account/verification.ts'
 import type { Config } from '../config/schema.ts'
 import { reportPath } from '../http/sms-reports.ts'
 import { Breaker } from '../sms/breaker.ts'

@@ -15,15 +15,11 @@ import type {
   SmsProvider,
   SmsTicket,
 } from '../../../src/account/sms-provider.ts'
+import type { SmsReport } from '../../../src/account/sms-providers.ts'
 import type { Account } from '../../../src/account/store.ts'
 import { type Notice, type TakeoverEvent, Takeovers } from '../../../src/account/takeovers.ts'
 import { Throttle, type ThrottleLimits } from '../../../src/account/throttle.ts'
-import {
-  type SmsReport,
-  Verification,
-  VerificationError,
-  type VerificationLimits,
-} from '../../../src/account/verification.ts'
+import { Verification, VerificationError, type VerificationLimits } from '../../../src/account/verification.ts'
 import { openStores, type Stores } from '../../../src/storage/open.ts'
 import { SqlVerificationStore } from '../../../src/storage/verification-store.ts'
 import type { BareJid, Domain, FullJid } from '../../../src/xmpp/jid.ts'

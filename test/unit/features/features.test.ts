@@ -5,10 +5,11 @@ import { enabledOf, type Feature } from '../../../src/contract/feature.ts'
 import { FEATURES } from '../../../src/features/index.ts'
 import { PAGES } from '../../generate-docs.ts'
 
-const FILES = readdirSync('src/features').filter((f) => f.endsWith('.ts') && f !== 'index.ts')
+/** A file each, or a folder. */
+const FILES = readdirSync('src/features').filter((f) => f !== 'index.ts')
 /** The file's name says which specification it is the protocol's face of. */
 function fileOf(feature: Feature, file: string): boolean {
-  const [, kind, number, name] = /^(xep|rfc|x)(\d+)?-(.+)\.ts$/.exec(file) ?? []
+  const [, kind, number, name] = /^(xep|rfc|x)(\d+)?-(.+?)(?:\.ts)?$/.exec(file) ?? []
   if (name?.replaceAll('-', '_') !== feature.name) return false
   if (kind === 'x') return true
   const refs = kind === 'rfc' ? feature.rfcs : feature.xeps
