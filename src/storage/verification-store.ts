@@ -6,7 +6,6 @@ import type {
   HeldCode,
   NewAccount,
   NewRequest,
-  Refusal,
   Source,
   Spending,
   Taking,
@@ -15,32 +14,9 @@ import type {
 } from '../account/verification-store.ts'
 import type { BareJid } from '../xmpp/jid.ts'
 import { ACCOUNT_COLUMNS, type AccountRow, accountOf, SqlAccountStore } from './account-store.ts'
+import { Budgets, Undo } from './budgets.ts'
 import type { Database, Sql, Transaction } from './sql.ts'
 
-/** A new window begins with the first spending after the old one's end; a full one takes nothing, and does not move. */
-const SPEND = `
-  insert into budget as b (kind, key, window_ms, spent, ends_at) values ($1, $2, $3, 1, $4)
-  on conflict (kind, key, window_ms) do update set
-    spent = case when b.ends_at <= $5 then 1 else b.spent + 1 end,
-    ends_at = case when b.ends_at <= $5 then excluded.ends_at else b.ends_at end
-  where b.ends_at <= $5 or b.spent < $6
-  returning spent`
-/** Those of the budgets that have nothing left, in order. */
-const FULL: Readonly<Record<Sql['dialect'], string>> = {
-  postgres: `
-    select e.n - 1 as place, b.ends_at from json_array_elements($1::json) with ordinality as e(value, n)
-    cross join lateral (
-      select * from budget where kind = e.value ->> 0 and key = decode(e.value ->> 1, 'hex')
-        and window_ms = (e.value ->> 2)::bigint
-      offset 0 -- each by its key, whatever the planner thinks of the whole table
-    ) b
-    where b.ends_at > $2 and b.spent >= (e.value ->> 3)::int order by 1`,
-  sqlite: `
-    select e.key as place, b.ends_at from json_each($1) as e
-    join budget b on b.kind = e.value ->> 0 and b.key = unhex(e.value ->> 1) and b.window_ms = e.value ->> 2
-    where b.ends_at > $2 and b.spent >= e.value ->> 3 order by 1`,
-}
-const BUDGET_END = 'select ends_at from budget where kind = $1 and key = $2 and window_ms = $3'
 const REQUEST = `
   insert into verification (subject, state, code_hash, tries, expires_at, forced, sources)
   values ($1, 'requested', $2, 0, $3, $4, $5)
@@ -100,19 +76,6 @@ const CLAIM = `
   insert into takeover (account_id, state, asked_at, ripe_at, expires_at) values ($1, $2, $3, $4, $5)
   on conflict (account_id) do update set
     state = excluded.state, asked_at = excluded.asked_at, ripe_at = excluded.ripe_at, expires_at = excluded.expires_at, told = 0`
-/** What was longer ago counts half, with each period again. */
-const SENT = `
-  insert into reputation as r (kind, key, sent, confirmed, ends_at) values ($1, $2, 1, 0, $3)
-  on conflict (kind, key) do update set
-    sent = case when r.ends_at <= $4 then r.sent / 2 else r.sent end + 1,
-    confirmed = case when r.ends_at <= $4 then r.confirmed / 2 else r.confirmed end,
-    ends_at = case when r.ends_at <= $4 then excluded.ends_at else r.ends_at end`
-const CONFIRMED = 'update reputation set confirmed = confirmed + 1 where kind = $1 and key = $2 and confirmed < sent'
-/** The share of codes that people ask for, do not get, or ask for twice is far below three of four. */
-const PROVED = 'select kind from reputation where kind = $1 and key = $2 and sent <= 4 * confirmed'
-const REPUTATION_PERIOD_MS = 7 * 86_400_000
-const REPUTATION_PERIODS = 12
-
 const DELIVERIES: Readonly<Record<DeliveryStatus, Delivery | undefined>> = {
   delivered: 'delivered',
   failed: 'undelivered',
@@ -125,21 +88,14 @@ const DELIVERIES: Readonly<Record<DeliveryStatus, Delivery | undefined>> = {
 /** Twice as long as a report is new: the clocks of two nodes may differ too. */
 const REPORT_KEPT_MS = 2 * REPORT_SKEW_MS
 
-/** Ends a transaction whose spending or creating is to be undone. */
-class Undo<T> extends Error {
-  readonly result: T
-  constructor(result: T) {
-    super('undone')
-    this.result = result
-  }
-}
-
 /** `VerificationStore` on either database. */
 export class SqlVerificationStore implements VerificationStore {
   readonly #db: Database
+  readonly #budgets: Budgets
 
   constructor(database: Database) {
     this.#db = database
+    this.#budgets = new Budgets(database)
   }
 
   request(
@@ -149,12 +105,12 @@ export class SqlVerificationStore implements VerificationStore {
     now: number,
   ) {
     const { subject, codeHash, expiresAt, isForced, sources = [] } = request
-    return this.#spending(spendings, now, async (sql) => {
+    return this.#budgets.spending(spendings, now, async (sql) => {
       const known = await accountsIn(sql, now).find(account)
       if (known !== undefined && !isForced) return { outcome: 'taken' } as const
       const [former] = await sql.query<FormerRow>(FORMER, [subject, now])
       await sql.query(REQUEST, [subject, codeHash, expiresAt, Number(isForced), JSON.stringify(sources)])
-      for (const { kind, key } of sources) await sql.query(SENT, [kind, key, now + REPUTATION_PERIOD_MS, now])
+      await this.#budgets.sent(sql, sources, now)
       const undelivered = former?.delivery === 'undelivered' ? (former.carrier ?? undefined) : undefined
       return { outcome: 'requested', former: former && heldOf(former), undelivered } as const
     })
@@ -189,7 +145,7 @@ export class SqlVerificationStore implements VerificationStore {
   }
 
   attempt(subject: Uint8Array, spendings: readonly Spending[], maxTries: number, now: number) {
-    return this.#spending(spendings, now, async (sql) => {
+    return this.#budgets.spending(spendings, now, async (sql) => {
       const [row] = await sql.query<OpenRow>(TRY, [subject, now, maxTries])
       if (row === undefined) return { outcome: await closedState(sql, subject, maxTries, now) } as const
       const outcome = row.state === 'confirmed' ? 'confirmed' : 'open'
@@ -213,12 +169,12 @@ export class SqlVerificationStore implements VerificationStore {
   }
 
   confirm(request: NewRequest, account: NewAccount, taking: Taking, now: number) {
-    return this.#undoable(async (sql) => {
+    return this.#budgets.undoable(async (sql) => {
       const weighed = await weigh(sql, request, account, taking, now)
       if (weighed.outcome !== 'free' && weighed.outcome !== 'ripe' && weighed.outcome !== 'own') return weighed
       const [confirmed] = await sql.query<SourcesRow>(CONFIRM, [request.subject, request.codeHash, now])
       if (confirmed === undefined) return { outcome: 'gone' } as const
-      for (const { kind, key } of sourcesOf(confirmed)) await sql.query(CONFIRMED, [kind, key])
+      await this.#budgets.confirmed(sql, sourcesOf(confirmed))
       if (weighed.outcome === 'own') return weighed
       const accounts = accountsIn(sql, now)
       if (weighed.outcome === 'ripe') await accounts.remove(weighed.former.id)
@@ -230,82 +186,14 @@ export class SqlVerificationStore implements VerificationStore {
   }
 
   spend(spendings: readonly Spending[], now: number) {
-    return this.#spending(spendings, now, async () => ({ outcome: 'spent' }) as const)
+    return this.#budgets.spending(spendings, now, async () => ({ outcome: 'spent' }) as const)
   }
 
   async purge(now: number): Promise<number> {
     const requests = await this.#db.query('delete from verification where expires_at <= $1 returning subject', [now])
-    const budgets = await this.#db.query('delete from budget where ends_at <= $1 returning kind', [now])
-    const unheardOf = now - REPUTATION_PERIODS * REPUTATION_PERIOD_MS
-    const sources = await this.#db.query('delete from reputation where ends_at <= $1 returning kind', [unheardOf])
     const reports = await this.#db.query('delete from sms_report where expires_at <= $1 returning provider', [now])
-    return requests.length + budgets.length + sources.length + reports.length
+    return requests.length + reports.length + (await this.#budgets.purge(now))
   }
-
-  /** Spends all budgets or none, then does the work, in one transaction. */
-  async #spending<T>(
-    spendings: readonly Spending[],
-    now: number,
-    work: (sql: Transaction) => Promise<T>,
-  ): Promise<T | Refusal> {
-    return (await this.#refusal(spendings, now)) ?? this.#spend(spendings, now, work)
-  }
-
-  /** What can be seen without a lock: a flood, nearly all of which is refused, costs a query or a few, and holds nobody up. */
-  async #refusal(spendings: readonly Spending[], now: number): Promise<Refusal | undefined> {
-    if (spendings.length === 0) return undefined
-    const asked = spendings.map(({ kind, key, windowMs, limit }) => [
-      kind,
-      Buffer.from(key).toString('hex'),
-      windowMs,
-      limit,
-    ])
-    const full = await this.#db.query<{ readonly place: number; readonly ends_at: number }>(FULL[this.#db.dialect], [
-      JSON.stringify(asked),
-      now,
-    ])
-    const known = new Map<string, boolean>()
-    for (const { place, ends_at: until } of full) {
-      const { kind = '', unless = [] } = spendings[place] ?? {}
-      if (!(await hasProved(this.#db, unless, known))) return { outcome: 'refused', kind, until }
-    }
-    return undefined
-  }
-
-  #spend<T>(spendings: readonly Spending[], now: number, work: (sql: Transaction) => Promise<T>): Promise<T | Refusal> {
-    return this.#undoable<T | Refusal>(async (sql) => {
-      const known = new Map<string, boolean>()
-      for (const { kind, key, windowMs, limit, unless = [] } of spendings) {
-        if (await hasProved(sql, unless, known)) continue
-        const ends = now + windowMs
-        const spent = limit > 0 ? await sql.query(SPEND, [kind, key, windowMs, ends, now, limit]) : []
-        if (spent.length > 0) continue
-        const [row] = await sql.query<{ readonly ends_at: number }>(BUDGET_END, [kind, key, windowMs])
-        throw new Undo<Refusal>({ outcome: 'refused', kind, until: row?.ends_at ?? ends })
-      }
-      return work(sql)
-    })
-  }
-
-  async #undoable<T>(work: (sql: Transaction) => Promise<T>): Promise<T> {
-    try {
-      return await this.#db.transaction(work)
-    } catch (error) {
-      if (error instanceof Undo) return error.result as T
-      throw error
-    }
-  }
-}
-
-/** Whether one of the sources has; `known`: what was asked before in this transaction. */
-async function hasProved(sql: Sql, sources: readonly Source[], known: Map<string, boolean>): Promise<boolean> {
-  for (const { kind, key } of sources) {
-    const name = `${kind} ${key}`
-    const proved = known.get(name) ?? (await sql.query(PROVED, [kind, key])).length > 0
-    known.set(name, proved)
-    if (proved) return true
-  }
-  return false
 }
 
 /** The accounts' own store, at work inside a transaction of ours. */
