@@ -114,7 +114,7 @@ export class Clients {
   }
 
   /** RFC 6120 §7. A resource that is bound already goes to the newcomer (§7.7.2.2). @throws StanzaError */
-  async #bind(stream: Stream, who: LoggedIn, wish: BindWish): Promise<{ jid: FullJid; handler: ClientSession }> {
+  async #bind(stream: Stream, who: LoggedIn, wish: BindWish): Promise<FullJid> {
     const { session: parts, isStill, sessionsOf, endElsewhere } = this.#parts
     const { resource: asked, stable, device, skipWaiting, begin } = wish
     const resource =
@@ -144,8 +144,8 @@ export class Clients {
     const known = device ?? (skipWaiting !== true && asked !== undefined && asked !== '' ? resource : undefined)
     const session = new ClientSession(parts, stream, jid, id, { device: known, skipWaiting })
     parts.sessions.add(session)
-    begin?.(session)
-    return { jid, handler: session }
+    begin(session)
+    return jid
   }
 
   /** XEP-0198 §5. A session of another node cannot be taken over yet: the client binds anew and nothing that is kept is lost. */

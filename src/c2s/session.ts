@@ -411,6 +411,7 @@ export class ClientSession implements LocalSession, BoundSession, ReaderPort, Tu
     this.#outbox.resume(h)
     const old = this.#wire
     this.#wire = wire
+    wire.handler = this
     if (old !== undefined) {
       old.handler = GONE
       old.close(new StreamError('conflict', 'The session was resumed on another stream.'))

@@ -255,18 +255,17 @@ export class Negotiation implements StreamHandler, LoginHost {
     const wish: BindWish = {
       resource: resource === undefined ? undefined : textOf(resource),
       ...(device === undefined ? {} : { device: Buffer.from(device.agent).toString('base64url') }),
+      begin: (session) => {
+        this.handOver(session)
+        this.#reply(raw, 'result', [el('bind', NS_BIND, {}, el('jid', NS_BIND, {}, session.jid))])
+      },
     }
     this.waiting(
       async () => {
-        const bound = await this.parts.bind(this.stream, account, wish)
-        const name = resourceOf(bound.jid)
+        const name = resourceOf(await this.parts.bind(this.stream, account, wish))
         if (device !== undefined && name !== undefined) await this.#sasl2.noteResource(device, name)
-        return bound
       },
-      ({ jid, handler }) => {
-        this.handOver(handler)
-        this.#reply(raw, 'result', [el('bind', NS_BIND, {}, el('jid', NS_BIND, {}, jid))])
-      },
+      () => undefined,
       (error) => {
         if (!(error instanceof StanzaError)) throw error
         this.#refuse(raw, error)

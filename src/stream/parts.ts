@@ -41,8 +41,11 @@ export interface BindWish {
   readonly device?: string
   /** What waits for the account is not sent to this session (DESIGN.md section 5). */
   readonly skipWaiting?: boolean
-  /** Runs in the same turn in which the session comes to be, before anything is sent to it. */
-  readonly begin?: (session: BoundSession) => void
+  /**
+   * Runs in the same turn in which the session comes to be, before anything is sent to it. It has to make the session the stream's
+   * handler: whatever happens to the stream from then on, the session must hear of it.
+   */
+  readonly begin: (session: BoundSession) => void
 }
 
 /** What all negotiations of a listener share. */
@@ -66,12 +69,8 @@ export interface NegotiationParts {
   readonly mayTry: (ip: string) => boolean
   readonly tried: (ip: string, mechanism: string, outcome: 'success' | SaslError) => void
   readonly loggedIn: (account: LoggedIn) => void
-  /** Binds a resource; the session becomes the stream's handler. @throws StanzaError */
-  readonly bind: (
-    stream: Stream,
-    account: LoggedIn,
-    wish: BindWish,
-  ) => Promise<{ readonly jid: FullJid; readonly handler: BoundSession }>
+  /** Binds a resource. @throws StanzaError */
+  readonly bind: (stream: Stream, account: LoggedIn, wish: BindWish) => Promise<FullJid>
   /**
    * Resumes a session; undefined with what may be told of a lost one. `tell` is given <resumed/> and must send it before it
    * returns; what was not acknowledged follows. @throws StreamError

@@ -5,7 +5,7 @@ import type { ScramMechanism, ScramSecrets } from '../account/store.ts'
 import type { GivenToken } from '../account/tokens.ts'
 import { formatDateTime } from '../xmpp/date-time.ts'
 import { child, type Element, el, textOf } from '../xmpp/element.ts'
-import type { BareJid } from '../xmpp/jid.ts'
+import type { BareJid, FullJid } from '../xmpp/jid.ts'
 import { NS_BIND2, NS_CLIENT, NS_FAST, NS_SASL, NS_SASL2, NS_SM, NS_STANZA_ERRORS } from '../xmpp/ns.ts'
 import { SaslError } from '../xmpp/sasl-error.ts'
 import { serialize } from '../xmpp/serialize.ts'
@@ -260,9 +260,9 @@ export class Sasl2 {
       inline.push(...this.#applied(element, session))
     }
     stream.cork()
-    let bound: { readonly jid: string }
+    let full: FullJid
     try {
-      bound = await parts.bind(stream, account, {
+      full = await parts.bind(stream, account, {
         resource,
         skipWaiting: true,
         begin,
@@ -278,7 +278,7 @@ export class Sasl2 {
     const answers = (await Promise.all(inline)).filter((e) => e !== undefined)
     const children = enabled === undefined ? answers : [enabled, ...answers]
     return {
-      full: bound.jid,
+      full,
       bound: el('bound', NS_BIND2, {}, ...children),
       isCounted: enabled?.name === 'enabled',
     }

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
 import { bind, logIn, NS_BIND } from '../helpers/login.ts'
+import { write } from '../helpers/match-element.ts'
+import { agentElement, authenticate2, openFrom } from '../helpers/sasl2.ts'
 import { bounce, PASSWORD, story } from '../helpers/story.ts'
 
 story('the server binds the resource that was asked for', async ({ client, account }) => {
@@ -89,3 +92,50 @@ story('a gone full address answers for itself', async ({ client, account }) => {
   await juliet.sends(`<iq type='get' to='${gone}' id='v1'><query xmlns='jabber:iq:version'/></iq>`)
   await juliet.receives(bounce('iq', { from: gone, to: juliet.jid, id: 'v1' }, 'cancel', 'service-unavailable'))
 })
+
+for (const how of ['lost', 'taken over'] as const)
+  story(
+    `a stream that is ${how} while its device's resource is being noted leaves no session`,
+    async ({ client, connection, account, domain, stores }) => {
+      const nurse = await client('nurse', 'kitchen')
+      const jid = await account('romeo')
+      const username = jid.slice(0, jid.indexOf('@'))
+      const c = await connection({ directTls: true })
+      await openFrom(c, jid)
+      await authenticate2(c, { username, password: PASSWORD, inline: agentElement(randomUUID()) })
+      await c.features()
+      const { logins } = stores
+      const bound = logins.bound.bind(logins)
+      const begun = Promise.withResolvers<void>()
+      const gate = Promise.withResolvers<void>()
+      logins.bound = async (...login) => {
+        begun.resolve()
+        await gate.promise
+        await bound(...login)
+      }
+      try {
+        c.write(`<iq type='set' id='b'><bind xmlns='${NS_BIND}'><resource>garden</resource></bind></iq>`)
+        await begun.promise
+        logins.bound = bound
+        if (how === 'taken over') {
+          await client('romeo', 'garden')
+          assert.equal((await c.element()).attrs.type, 'result')
+          await c.endsWith('conflict')
+        } else {
+          c.destroy()
+          for (let i = 0; i < 20; i++) await nurse.asks('get', `<ping xmlns='urn:xmpp:ping'/>`, domain)
+        }
+      } finally {
+        logins.bound = bound
+        gate.resolve()
+      }
+      const watch = await client('romeo', 'watch')
+      const connected = async (): Promise<number> =>
+        write(await watch.asks('get', `<list xmlns='urn:xmpp:cam:0'/>`)).split(`connected='true'`).length - 1
+      const expected = how === 'lost' ? 1 : 2
+      // It may take a moment until the loss is seen.
+      for (let i = 0; i < 50 && (await connected()) !== expected; i++);
+      assert.equal(await connected(), expected)
+    },
+    { servers: 1, config: {} },
+  )

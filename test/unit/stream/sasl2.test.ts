@@ -10,7 +10,7 @@ import { mechanismsFor } from '../../../src/stream/sasl.ts'
 import { Sasl2 } from '../../../src/stream/sasl2.ts'
 import type { Stream } from '../../../src/stream/stream.ts'
 import { type Element, el } from '../../../src/xmpp/element.ts'
-import { type BareJid, bareJid, type FullJid, fullJid } from '../../../src/xmpp/jid.ts'
+import { type BareJid, bareJid, fullJid } from '../../../src/xmpp/jid.ts'
 import { SaslError } from '../../../src/xmpp/sasl-error.ts'
 import { serialize } from '../../../src/xmpp/serialize.ts'
 import { StanzaError } from '../../../src/xmpp/stanza-error.ts'
@@ -78,9 +78,9 @@ class World {
       bind: async (_stream, account, wish) => {
         await this.bind()
         this.happened.push(`bind ${wish.resource} ${wish.skipWaiting} ${wish.stable}`)
-        wish.begin?.(this.session)
+        wish.begin(this.session)
         stream.send('<message/>')
-        return { jid: fullJid(account.jid, wish.resource ?? '') as FullJid, handler: this.session }
+        return fullJid(account.jid, wish.resource ?? '')
       },
     }
     Object.defineProperty(parts, 'bindInlines', { get: () => this.inlines })
