@@ -87,12 +87,16 @@ export class Outbox {
       if (entry?.id !== undefined && (oldest === undefined || entry.id < oldest)) oldest = entry.id
     return oldest
   }
-  /** Entries that were not confirmed are somebody else's now: they are not sent again (policy `exclusive`). */
-  dropEntries(): void {
+  /** Entries that were not confirmed are somebody else's now: they are not sent again (policy `exclusive`). @returns them */
+  dropEntries(): readonly (Entry | StoredSent)[] {
+    const dropped: (Entry | StoredSent)[] = []
     this.#sent.drop((sent) => {
-      if (sent.entry !== undefined) this.#left(sent)
-      return sent.entry !== undefined
+      if (sent.entry === undefined) return false
+      this.#left(sent)
+      dropped.push(sent.entry)
+      return true
     })
+    return dropped
   }
   /** Of what is kept here. */
   get bytes(): number {
@@ -175,11 +179,12 @@ export class Outbox {
   /** The client's <a/>. @throws StreamError when it covers more than was sent */
   acknowledge(h: number): void {
     this.#sent.acknowledge(h, this.#take)
-    if (this.#askedAt !== 0) {
-      for (const sent of this.#early) this.#take(sent)
-      this.#early = NONE
-    }
+    if (this.#askedAt !== 0) this.#takeEarly()
     this.#askedAt = 0
+  }
+  #takeEarly(): void {
+    for (const sent of this.#early) this.#take(sent)
+    this.#early = NONE
   }
   /** True when it was the answer to our ping. */
   answers(raw: RawElement): boolean {
@@ -202,6 +207,8 @@ export class Outbox {
   /** Goes on with another stream that has everything up to `h`. @throws StreamError when that is more than was sent */
   resume(h: number): void {
     this.#sent.acknowledge(h, this.#take)
+    // It knows the id to resume by, which came after them.
+    this.#takeEarly()
     this.#askedAt = 0
   }
   /** Sends again what the resumed stream lacks. */

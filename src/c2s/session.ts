@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { NonzaHandler } from '../contract/handler.ts'
 import type { SessionFlag } from '../contract/session.ts'
-import type { Entry } from '../inbox/entry.ts'
+import type { Entry, Taker } from '../inbox/entry.ts'
 import type { FollowState } from '../inbox/follow.ts'
 import type { RegisteredSession } from '../presence/registry.ts'
 import type { LocalSession, Pushed } from '../router/local.ts'
@@ -382,11 +382,15 @@ export class ClientSession implements LocalSession, BoundSession, ReaderPort, Tu
       this.#finish()
       return
     }
+    this.#detach()
+    this.#parts.sessions.detached(this)
+  }
+  #detach(): void {
+    this.#wire = undefined
     this.#turn.pause()
     this.#untaken(this.#outbox.detach(), undefined)
     // What only memory holds of it must not wait for a device that may never come back.
     this.#parts.inbox.commitHeld(this.accountId)
-    this.#parts.sessions.detached(this)
   }
   /** The server stops: what is settled is told. */
   stop(): void {
@@ -410,12 +414,13 @@ export class ClientSession implements LocalSession, BoundSession, ReaderPort, Tu
   resume(wire: Stream, h: number, tell: (resumed: Element) => void): void {
     this.#outbox.resume(h)
     const old = this.#wire
-    this.#wire = wire
-    wire.handler = this
     if (old !== undefined) {
       old.handler = GONE
       old.close(new StreamError('conflict', 'The session was resumed on another stream.'))
+      this.#detach()
     }
+    this.#wire = wire
+    wire.handler = this
     this.#wakeAt = Number.POSITIVE_INFINITY
     this.#watch(wire, this.#parts.limits.idleMs)
     this.#isHeard = true
@@ -425,12 +430,16 @@ export class ClientSession implements LocalSession, BoundSession, ReaderPort, Tu
     const previd = Buffer.from(this.stream ?? []).toString('base64url')
     tell(el('resumed', NS_SM, { previd, h: String(countOnWire(this.h)) }))
     // While it was away others were offered them.
-    if (this.#turn.policy.serves === 'one') this.#outbox.dropEntries()
+    if (this.#turn.policy.serves === 'one') for (const entry of this.#outbox.dropEntries()) this.#neverHad(entry)
     this.#outbox.resend(wire)
     for (const resumed of this.#parts.resumed) resumed(this)
     wire.connection.touch()
     this.#turn.queue()
     if (!this.isServable) this.#log.fetchOwn()
+  }
+  /** Once it is committed it may come again. */
+  #neverHad(entry: Entry | StoredSent): void {
+    if (isOwn(entry) && entry.takers.includes(this)) entry.takers[entry.takers.indexOf(this)] = NOBODY
   }
   /**
    * Settles when all is that was read of the stream it is on, and reads no more of that: its client has gone on to another stream and
@@ -511,6 +520,8 @@ export class ClientSession implements LocalSession, BoundSession, ReaderPort, Tu
   }
 }
 
+/** In the place of a session that has not got the entry after all. */
+const NOBODY: Taker = { entryKept: () => undefined }
 /** The handler of a stream whose session went on elsewhere. */
 const GONE: StreamHandler = {
   opened: () => undefined,

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import type { Element } from '../../src/xmpp/element.ts'
-import { story } from '../helpers/story.ts'
+import { logIn, NS_SM } from '../helpers/login.ts'
+import { PASSWORD, story } from '../helpers/story.ts'
 
 /** DESIGN.md section 5: who is offered a message, and until when it is open. */
 
@@ -83,6 +84,32 @@ story(
   },
   exclusive,
 )
+
+for (const archive of [true, false])
+  story(
+    `exclusive: what a device had not taken when it resumes, its old stream still open, comes again: archive ${archive}`,
+    async ({ client, connection }) => {
+      const romeo = await client('romeo', 'garden')
+      const desk = await client('juliet', 'desk', { server: 0, manualAcks: true })
+      await desk.enablesAcks({ resume: true })
+      await desk.isAvailable()
+      const { handled } = desk
+      await romeo.sends(sent(desk.bare, 'm1'))
+      await desk.receives(chat(romeo.jid, desk.bare, 'm1'))
+      const c = await connection({ directTls: true, server: 0 })
+      await logIn(c, { username: desk.bare.slice(0, desk.bare.indexOf('@')), password: PASSWORD })
+      c.write(`<resume xmlns='${NS_SM}' previd='${desk.smid}' h='${handled}'/>`)
+      assert.equal((await c.element()).name, 'resumed')
+      await desk.connection.endsWith('conflict')
+      for (const id of ['m1', 'm2']) {
+        if (id === 'm2') await romeo.sends(sent(desk.bare, id))
+        let got = await c.element()
+        while (got.name !== 'message') got = await c.element()
+        assert.equal(got.attrs.id, id)
+      }
+    },
+    { config: { inbox: { delivery: 'exclusive' }, features: archive ? {} : { archive: false } } },
+  )
 
 story(
   'every-device: each known device gets each message, now or when it next comes',
