@@ -11,6 +11,11 @@ const MAX_LATER = 5_000
 const MAX_LATER_BYTES = 4 * 1024 * 1024
 const RETRY_READ_MS = 1_000
 
+/** What waits for older entries: those up to `after` were committed before it came. */
+interface Later {
+  readonly stanza: Stanza
+  readonly after: number
+}
 interface Page {
   readonly entries: readonly StoredEntry[]
   readonly last: number
@@ -33,6 +38,8 @@ export interface ReaderPort {
   write(stanza: Stanza, stored: StoredSent | undefined): void
   /** A stanza cannot be given to this session any more. */
   lost(stanza: Stanza): void
+  /** More has come while it had no stream than can be kept for its return. */
+  overflowed(): void
   /** Its place in the log has changed so that others may care. */
   followed(state: FollowState): void
 }
@@ -50,9 +57,13 @@ export class LogReader implements FollowPort {
   readonly #fetching = new Set<Set<number>>()
   /** Archived entries up to it are none of this session's business: it reads the archive. */
   #archivedTo = 0
-  /** What came from others while older entries are still being read from the log. */
-  #later: Stanza[] | undefined
+  /** What came from others while older entries were still to be read from the log. */
+  #later: Later[] | undefined
   #laterBytes = 0
+  /** The last entry of the log as far as this session was told; undefined: it was told of none. */
+  #head: number | undefined
+  /** It has no stream, or has one again and not begun to read what came meanwhile. */
+  #isAway = false
 
   constructor(parts: SessionParts, port: ReaderPort) {
     this.#parts = parts
@@ -84,38 +95,40 @@ export class LogReader implements FollowPort {
       this.#parts.log.warn({ err: error }, 'inbox could not be read')
     }
   }
-  /** The session lost its stream and may come back. */
-  pause(): void {
-    this.#follower.pause()
-    this.#flushLater()
+  /** The session lost its stream and may come back: to where it was, or, `anew`, to what is open then. Until it reads on, all waits. */
+  pause(anew: boolean): void {
+    this.#isAway = true
+    if (anew) this.#follower.stop()
+    else this.#follower.pause()
   }
   /** The session is not available any more. */
   stop(): void {
     const hasUnread = this.unread !== undefined && this.#follower.state !== 'following'
     this.#follower.stop()
-    this.#flushLater()
+    this.#isBack()
     if (hasUnread && this.#port.isConnected) this.fetchOwn()
   }
   /** The session is over: what waited is lost. */
   end(): void {
     this.#follower.stop()
-    for (const stanza of this.#later ?? []) this.#port.lost(stanza)
+    for (const { stanza } of this.#later ?? []) this.#port.lost(stanza)
     this.#later = undefined
   }
 
   /** True when it waits for older entries; it then comes after them. */
   hasToWait(stanza: Stanza): boolean {
     const { state } = this.#follower
-    if (state !== 'reading' && state !== 'stalled') return false
+    if (!this.#isAway && state !== 'reading' && state !== 'stalled') return false
     // Answers of the account and of the server say nothing about what is in the log.
     if (stanza.kind === 'iq' && (bareOf(stanza.from) === this.#port.account || stanza.from === this.#domain))
       return false
     this.#later ??= []
     if (this.#later.length < MAX_LATER && this.#laterBytes < MAX_LATER_BYTES) {
-      this.#later.push(stanza)
+      this.#later.push({ stanza, after: this.#head ?? Number.POSITIVE_INFINITY })
       this.#laterBytes += stanza.content.length
     } else {
       this.#port.lost(stanza)
+      if (!this.#port.isConnected) this.#port.overflowed()
     }
     return true
   }
@@ -128,6 +141,7 @@ export class LogReader implements FollowPort {
   /** An entry was committed; true when it is to be sent to this session now. `isFor`: it is among the recipients. */
   pushed(id: number, prev: number, message: Message, isFor: boolean): boolean {
     const { jid, isConnected } = this.#port
+    this.#saw(id)
     const isStalled = this.#isStalled(isFor ? message : undefined)
     const isNext = this.#follower.pushed(id, prev)
     if (this.#follower.state === 'idle') return isFor && isConnected && !isStalled && message.to === jid
@@ -135,7 +149,11 @@ export class LogReader implements FollowPort {
   }
   /** An entry that this session was given ahead of its commit has got its id. */
   had(id: number, prev: number): void {
+    this.#saw(id)
     this.#follower.had(id, prev)
+  }
+  #saw(id: number): void {
+    this.#head = Math.max(this.#head ?? 0, id)
   }
   /** The device has confirmed an entry. */
   took(id: number): void {
@@ -143,7 +161,7 @@ export class LogReader implements FollowPort {
     for (const fetching of this.#fetching) fetching.add(id)
   }
   #isStalled(message: Message | undefined): boolean {
-    if (!this.#port.isSlow) return false
+    if (!this.#port.isSlow && !this.#isAway) return false
     this.#follower.full()
     if (message?.to === this.#port.jid) this.#missed = true
     return true
@@ -152,13 +170,15 @@ export class LogReader implements FollowPort {
     this.#follower.rewind(position)
   }
   told(last: number): void {
+    this.#saw(last)
     this.#follower.told(last)
   }
   /** The session takes more again. */
   drained(): void {
     this.#follower.drained()
-    if (this.#missed && this.#follower.state === 'idle') this.fetchOwn()
+    const hasMissed = this.#missed
     this.#missed = false
+    if (hasMissed && this.#follower.state === 'idle') this.fetchOwn()
   }
   /** A session that does not follow the log still gets what is for it alone: here, what came while it could not be given it. */
   fetchOwn(): void {
@@ -166,7 +186,18 @@ export class LogReader implements FollowPort {
     this.#fetching.add(taken)
     this.#ownAfter(0, taken)
       .catch((error: unknown) => this.#parts.log.warn({ err: error }, 'inbox could not be read'))
-      .finally(() => this.#fetching.delete(taken))
+      .finally(() => {
+        this.#fetching.delete(taken)
+        if (this.#isAway && this.#port.isConnected && this.#follower.state === 'idle') this.#fetchedOwn()
+      })
+  }
+  #fetchedOwn(): void {
+    if (!this.#missed) this.#isBack()
+    else if (!this.#port.isSlow) this.drained()
+  }
+  #isBack(): void {
+    this.#isAway = false
+    this.#flushLater()
   }
   /** `taken`: what the device confirmed meanwhile. */
   async #ownAfter(after: number, taken: ReadonlySet<number>): Promise<void> {
@@ -209,12 +240,14 @@ export class LogReader implements FollowPort {
     const cursor = isFirst && device !== undefined ? await inbox.deviceCursor(accountId, device) : undefined
     const begin = cursor ?? since
     const page = await inbox.page(accountId, cursor ?? after, begin, PAGE)
+    this.#saw(page.last)
     const wait = this.#port.entriesWaitMs
     if (wait > 0 && page.entries.length > 0) await new Promise((resolve) => setTimeout(resolve, wait))
     return { ...page, since: begin }
   }
   giveStored(entry: StoredEntry): boolean {
     const port = this.#port
+    this.#flushLater(entry.id)
     if (entry.archived && entry.id <= this.#archivedTo) return true
     // XEP-0191 §3.3: nothing more of theirs, whenever it was sent. It stays open, for when they are blocked no longer.
     if (this.#parts.isBlocked(port.account, entry.peer as Jid)) return true
@@ -239,14 +272,18 @@ export class LogReader implements FollowPort {
     return sessions.some((s) => s.jid === jid)
   }
   moved(state: FollowState): void {
-    if (state === 'following') this.#flushLater()
+    if (state === 'following') this.#isBack()
     this.#port.followed(state)
   }
-  #flushLater(): void {
+  /** What came before the entry was committed. */
+  #flushLater(entry = Number.POSITIVE_INFINITY): void {
     const later = this.#later
-    this.#later = undefined
-    this.#laterBytes = 0
-    for (const stanza of later ?? []) {
+    if (later === undefined) return
+    const rest = entry === Number.POSITIVE_INFINITY ? -1 : later.findIndex(({ after }) => after >= entry)
+    const ready = rest < 0 ? later : later.splice(0, rest)
+    if (rest < 0) this.#later = undefined
+    for (const { stanza } of ready) {
+      this.#laterBytes -= stanza.content.length
       if (this.#parts.isBlocked(this.#port.account, stanza.from)) this.#port.lost(stanza)
       else this.#port.write(stanza, undefined)
     }

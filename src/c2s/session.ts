@@ -261,10 +261,13 @@ export class ClientSession implements LocalSession, BoundSession, ReaderPort, Tu
     const { unacknowledged, unacknowledgedBytes } = this.#parts.limits
     // Entries stop at half of that; who confirms nothing of the rest either is ended.
     if (outbox.length > unacknowledged * 2 || outbox.bytes > unacknowledgedBytes * 2) {
-      this.end('resource-constraint', 'Too much is unacknowledged.')
+      this.overflowed()
       return
     }
     this.#wire?.send(stanza.bytes)
+  }
+  overflowed(): void {
+    this.end('resource-constraint', 'Too much is unacknowledged.')
   }
   get isConnected(): boolean {
     return this.#wire !== undefined

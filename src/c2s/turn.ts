@@ -72,8 +72,7 @@ export class LogTurn {
   }
   /** The session lost its stream and may be resumed. */
   pause(): void {
-    if (this.#policy.serves === 'one') this.#log.stop()
-    else this.#log.pause()
+    this.#log.pause(this.#policy.serves === 'one')
     this.queue()
   }
   /** The order may have changed, or the policy. */

@@ -87,6 +87,34 @@ story('a lost stream is resumed: nothing is lost, doubled or out of order', asyn
   await juliet.receivesNothing()
 })
 
+for (const available of [true, false])
+  story(
+    `what came while a device was away comes in the order in which it was sent, whatever it is; available ${available}`,
+    async ({ client }) => {
+      const romeo = await client('romeo', 'garden')
+      const phone = await client('juliet', 'phone', { hearsPresence: true })
+      await phone.enablesAcks({ resume: true })
+      if (available) await phone.isAvailable()
+      phone.connection.half()
+      await phone.connection.closes()
+      const { jid } = phone
+      await romeo.sends(sent(jid, 'm1'))
+      await romeo.sends(`<presence to='${jid}' id='p1'/>`)
+      await romeo.sends(sent(jid, 'm2'))
+      await romeo.sends(
+        `<message to='${jid}' type='chat' id='s1'><active xmlns='http://jabber.org/protocol/chatstates'/></message>`,
+      )
+      await romeo.sends(`<iq to='${jid}' type='get' id='i1'><ping xmlns='urn:xmpp:ping'/></iq>`)
+      await romeo.sends(sent(jid, 'm3'))
+      await romeo.sends(`<presence to='${jid}' type='unavailable' id='p2'/>`)
+      await romeo.receivesNothing()
+      await phone.resumes()
+      for (const id of ['m1', 'p1', 'm2', 's1', 'i1', 'm3', 'p2'])
+        assert.equal((await phone.receivesAny()).attrs.id, id)
+      await phone.receivesNothing()
+    },
+  )
+
 story('what was sent before the loss and not acknowledged is sent again', async ({ client }) => {
   const romeo = await client('romeo', 'garden')
   const juliet = await client('juliet', 'phone', { server: 1 })

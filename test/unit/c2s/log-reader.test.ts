@@ -64,6 +64,10 @@ class Port implements ReaderPort {
   lost(stanza: Stanza): void {
     this.lostOnes.push(`${stanza.id}`)
   }
+  overflowed(): void {
+    this.lostOnes.push('all')
+    reader.end()
+  }
   followed(state: FollowState): void {
     this.states.push(state)
   }
@@ -305,16 +309,97 @@ describe('what comes from others while older entries are read', () => {
     reader.stop()
     assert.deepEqual(port.written, ['a'])
     reader.start(undefined)
-    waits(message('b'))
-    reader.pause()
-    assert.deepEqual(port.written, ['a', 'b'])
-    reader.start(undefined)
     waits(message('c'), iq('d', ROMEO, 'get'))
     reader.end()
-    assert.deepEqual(port.written, ['a', 'b'])
+    assert.deepEqual(port.written, ['a'])
     assert.deepEqual(port.lostOnes, ['c', 'd'])
     reader.end()
     assert.equal(port.lostOnes.length, 2)
+  })
+  test('comes before an entry that was committed after it came', async () => {
+    reader.start(undefined)
+    // Nothing is known of the log yet: all that was there goes first.
+    waits(presence('a'))
+    await (await next()).answer([], 5)
+    assert.deepEqual(port.written, ['a'])
+    port.isSlow = true
+    reader.pushed(6, 5, message('6'), true)
+    waits(presence('b'))
+    port.isSlow = false
+    reader.drained()
+    reader.pushed(8, 7, message('8'), true)
+    waits(presence('c'), presence('d'))
+    reader.pushed(9, 8, message('9'), true)
+    await (await next()).answer([entry(6), entry(7), entry(8), entry(9)])
+    assert.deepEqual(port.written, ['a', '#6', 'b', '#7', '#8', 'c', 'd', '#9'])
+    assert.deepEqual(waits(presence('e')), [false])
+  })
+})
+
+describe('a session that has lost its stream', () => {
+  const loses = (anew: boolean): void => {
+    port.isConnected = false
+    reader.pause(anew)
+  }
+  test('is given nothing but answers until it reads on', async () => {
+    for (const anew of [false, true]) {
+      port.written = []
+      const id = anew ? 9 : 6
+      reader.start(undefined)
+      await (await next()).answer([], id - 1)
+      loses(anew)
+      assert.deepEqual(waits(presence('a'), message('b'), iq('c', JULIET)), [true, true, false])
+      port.isConnected = true
+      assert.deepEqual(waits(presence('d')), [true], 'it is not reading yet')
+      assert.equal(reader.accepts(message('own', PHONE)), false)
+      reader.start(undefined)
+      const page = await next()
+      assert.equal(page.after, anew ? 0 : 5)
+      await page.answer([entry(id)])
+      assert.deepEqual(port.written, ['a', 'b', 'd', `#${id}`])
+      reader.stop()
+    }
+  })
+  test('gets it at once where it does not read the log any more', () => {
+    loses(true)
+    waits(presence('a'))
+    port.isConnected = true
+    reader.stop()
+    assert.deepEqual(port.written, ['a'])
+    assert.deepEqual(waits(presence('b')), [false])
+  })
+  test('gets what is for it alone first, also where it is not available', async () => {
+    loses(false)
+    reader.pushed(4, 3, message('4', PHONE), true)
+    waits(presence('a'))
+    port.isConnected = true
+    reader.fetchOwn()
+    const first = await next()
+    // Too late for that page.
+    assert.equal(reader.pushed(6, 5, message('6', PHONE), true), false)
+    waits(presence('b'))
+    await first.answer([entry(4, PHONE), entry(5)], 5)
+    assert.deepEqual(port.written, ['#4'])
+    await (await next()).answer([entry(4, PHONE), entry(5), entry(6, PHONE)])
+    assert.deepEqual(port.written, ['#4', 'a', '#6', 'b'])
+    assert.deepEqual(waits(presence('c')), [false])
+    assert.equal(reader.accepts(message('own', PHONE)), true)
+  })
+  test('gets what waited also where the log cannot be read', async () => {
+    loses(false)
+    waits(presence('a'))
+    port.isConnected = true
+    reader.fetchOwn()
+    await (await next()).fail()
+    assert.deepEqual(port.written, ['a'])
+  })
+  test('is over when more comes than can be kept', () => {
+    loses(false)
+    for (let i = 0; i < 5_000; i++) waits(presence(`${i}`))
+    assert.deepEqual(port.lostOnes, [])
+    waits(presence('too many'))
+    assert.deepEqual(port.lostOnes.slice(0, 3), ['too many', 'all', '0'])
+    assert.equal(port.lostOnes.length, 5_002)
   })
 })
 
