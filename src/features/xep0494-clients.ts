@@ -20,7 +20,9 @@ const NS_CLIENTS = 'urn:xmpp:cam:0'
 interface Client {
   readonly id: string
   readonly device: Device | undefined
-  readonly session: FullJid | undefined
+  /** What it has bound last. */
+  readonly jid: FullJid | undefined
+  readonly isConnected: boolean
 }
 
 export default defineFeature({
@@ -36,17 +38,21 @@ export default defineFeature({
       const connected = new Set((await registry.of(account)).map((session) => session.jid))
       const clients = known.map((device): Client => {
         const jid = device.resource === undefined ? undefined : fullJid(account, device.resource)
-        return { id: device.name, device, session: jid !== undefined && connected.has(jid) ? jid : undefined }
+        return { id: device.name, device, jid, isConnected: jid !== undefined && connected.has(jid) }
       })
-      const named = new Set(clients.map(({ session }) => session))
+      const named = new Set(clients.map(({ jid }) => jid))
       const others = [...connected].filter((jid) => !named.has(jid))
-      return [...clients, ...others.map((jid): Client => ({ id: idOf(jid), device: undefined, session: jid }))]
+      return [
+        ...clients,
+        ...others.map((jid): Client => ({ id: idOf(jid), device: undefined, jid, isConnected: true })),
+      ]
     }
     const revoke = async (id: string, session: Session): Promise<void> => {
       const client = (await clientsOf(session)).find((c) => c.id === id)
       if (client === undefined) throw new StanzaError('item-not-found', { text: 'There is no such client.' })
-      const { device, session: jid } = client
+      const { device, jid } = client
       if (device !== undefined) await devices.revoke(session.account, device)
+      // Also where it was not connected: it may have come while its tokens were still there.
       if (jid !== undefined) sessions.end(jid, 'not-authorized', 'The access of this client was revoked.', session.jid)
       if (device === undefined || device.hasPassword)
         throw new StanzaError('service-unavailable', {
@@ -89,14 +95,13 @@ const idOf = (jid: FullJid): string =>
     .update(resourceOf(jid) ?? '')
     .digest('base64url')
 
-function clientElement({ id, device, session }: Client): Element {
-  const isSession = session !== undefined || device?.resource !== undefined
+function clientElement({ id, device, jid, isConnected }: Client): Element {
   const time = (name: string, at: number): Element => el(name, NS_CLIENTS, {}, formatDateTime(new Date(at)))
   const times = device === undefined ? [] : [time('first-seen', device.firstSeen), time('last-seen', device.lastSeen)]
   return el(
     'client',
     NS_CLIENTS,
-    { connected: String(session !== undefined), id, type: isSession ? 'session' : 'access' },
+    { connected: String(isConnected), id, type: jid === undefined ? 'access' : 'session' },
     ...times,
     el('auth', NS_CLIENTS, {}, ...(device === undefined ? [] : proofs(device))),
     el('permission', NS_CLIENTS, { status: 'unrestricted' }),

@@ -114,6 +114,39 @@ story(
   },
 )
 
+story(
+  'a client that comes while it is being revoked is logged out as well',
+  async (tell) => {
+    const owner = await tell.client('romeo', 'desk')
+    const mobile = await phone(tell, 'mobile')
+    mobile.c.write('</stream:stream>')
+    await mobile.c.closes()
+    const id = (await clientsOf(owner)).find((e) => nameOf(e) === 'mobile')?.attrs.id ?? ''
+    const { logins } = tell.stores
+    const revoke = logins.revoke.bind(logins)
+    const asked = Promise.withResolvers<void>()
+    const gate = Promise.withResolvers<void>()
+    logins.revoke = async (...of) => {
+      asked.resolve()
+      await gate.promise
+      await revoke(...of)
+    }
+    const answer = owner.asks('set', `<revoke xmlns='${NS_CLIENTS}' id='${id}'/>`)
+    await asked.promise
+    const account = await tell.account('romeo')
+    const c = await tell.connection({ directTls: true })
+    await openFrom(c, account)
+    const inline = `<fast xmlns='${NS_FAST}'/><bind xmlns='${NS_BIND2}'><tag>mobile</tag></bind>`
+    const login = { username: local(account), password: mobile.token, agent: mobile.agent, inline }
+    const success = await authenticate2(c, { mechanism: 'HT-SHA-256-NONE', ...login })
+    assert.equal(text(the(success, 'authorization-identifier')), mobile.jid)
+    gate.resolve()
+    await c.endsWith('not-authorized')
+    assert.ok(has(the(await answer, 'error'), 'password-reset-required'))
+  },
+  { config: {} },
+)
+
 story('a session of a client that does not say which it is is shown, and ended', async (tell) => {
   const owner = await tell.client('romeo', 'desk')
   const old = await tell.client('romeo', 'old')
