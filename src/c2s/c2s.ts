@@ -11,7 +11,7 @@ import { type BareJid, type FullJid, fullJid, prepareResource } from '../xmpp/ji
 import { StanzaError } from '../xmpp/stanza-error.ts'
 import { StreamError } from '../xmpp/stream-error.ts'
 import type { SessionParts } from './parts.ts'
-import { ClientSession, readCount } from './session.ts'
+import { ClientSession } from './session.ts'
 
 export interface ClientParts {
   readonly context: StreamContext
@@ -19,10 +19,7 @@ export interface ClientParts {
   readonly counts: ConnectionCounts
   readonly features: readonly StreamFeature[]
   readonly bindInlines: readonly BindInline[]
-  readonly negotiation: Omit<
-    NegotiationParts,
-    'features' | 'bindInlines' | 'secure' | 'bind' | 'resume' | 'readCount' | 'ended'
-  >
+  readonly negotiation: Omit<NegotiationParts, 'features' | 'bindInlines' | 'secure' | 'bind' | 'resume' | 'ended'>
   readonly secure: (raw: Socket, isGathered: boolean) => Promise<{ readonly socket: Socket; readonly facts: TlsFacts }>
   /** Whether what was proven at the login still opens the account of this address. */
   readonly isStill: (account: LoggedIn) => Promise<boolean>
@@ -99,7 +96,6 @@ export class Clients {
       secure,
       bind: (stream, account, wish) => this.#bind(stream, account, wish),
       resume: (stream, account, previd, h, tell) => this.#resume(stream, account, previd, h, tell),
-      readCount,
       ended: settle,
     }
     const stream: Stream = new Stream(

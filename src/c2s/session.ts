@@ -5,7 +5,7 @@ import type { Entry, Taker } from '../inbox/entry.ts'
 import type { FollowState } from '../inbox/follow.ts'
 import type { RegisteredSession } from '../presence/registry.ts'
 import type { LocalSession, Pushed } from '../router/local.ts'
-import { countOnWire } from '../stream/ack-queue.ts'
+import { countOnWire, readCount } from '../stream/ack-queue.ts'
 import type { BoundSession } from '../stream/parts.ts'
 import { SettledPrefix } from '../stream/progress.ts'
 import type { Stream, StreamHandler } from '../stream/stream.ts'
@@ -220,7 +220,9 @@ export class ClientSession implements LocalSession, BoundSession, ReaderPort, Tu
       this.#owed.ask(this.#progress.received, this.#wire?.now() ?? 0)
       this.#wire?.connection.touch()
     } else if (raw.name === 'a' && this.stream !== undefined) {
-      this.#outbox.acknowledge(readCount(raw.attribute('h')))
+      const h = readCount(raw.attribute('h'))
+      if (h === undefined) throw new StreamError('invalid-xml', 'h must be a number.')
+      this.#outbox.acknowledge(h)
       this.#answered()
     } else if (raw.name === 'enable') {
       this.#wire?.sendElement(this.enable(raw.element.attrs))
@@ -534,11 +536,4 @@ const GONE: StreamHandler = {
   drained: () => undefined,
   ended: () => undefined,
   elapsed: () => undefined,
-}
-
-/** @throws StreamError invalid-xml: XEP-0198 gives `h` as an unsigned 32-bit integer */
-export function readCount(h: string | undefined): number {
-  if (h === undefined || !/^\d{1,10}$/.test(h) || Number(h) >= 2 ** 32)
-    throw new StreamError('invalid-xml', 'h must be a number.')
-  return Number(h)
 }

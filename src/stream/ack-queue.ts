@@ -4,6 +4,10 @@ import { StreamError } from '../xmpp/stream-error.ts'
 const WRAP = 2 ** 32
 /** A count of stanzas as XEP-0198 §4 tells it: 2³²-1 is followed by 0. */
 export const countOnWire = (count: number): number => count % WRAP
+/** The same read; undefined: it is no unsigned 32-bit integer. */
+export function readCount(h: string | undefined): number | undefined {
+  return h === undefined || !/^\d{1,10}$/.test(h) || Number(h) >= WRAP ? undefined : Number(h)
+}
 
 /** What was sent on a stream and not acknowledged yet, in order (XEP-0198 §4); counts wrap at 2³². */
 export class AckQueue<T> {

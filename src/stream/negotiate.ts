@@ -14,7 +14,8 @@ import type { BindWish, LoggedIn, NegotiationParts, TlsFacts } from './parts.ts'
 import { advertisedBy, bindingTypesFor, type MechanismName, mechanismsFor } from './sasl.ts'
 import type { SaslContext } from './sasl-mechanism.ts'
 import { Sasl1 } from './sasl1.ts'
-import { disturbed, notResumed, Sasl2 } from './sasl2.ts'
+import { disturbed, resumed, Sasl2 } from './sasl2.ts'
+import { readResume } from './sasl2-request.ts'
 import { type Stream, type StreamHandler, streamElement } from './stream.ts'
 
 /** Registering takes as long as an SMS and its reader; only whoever has begun to gets this long, and only once. */
@@ -274,13 +275,11 @@ export class Negotiation implements StreamHandler, LoginHost {
   }
   /** XEP-0198 §5. */
   #resume(raw: RawElement, account: LoggedIn): void {
-    const { previd, h } = raw.element.attrs
-    const count = this.parts.readCount(h)
+    const resume = readResume(raw.element.attrs)
     this.waiting(
-      () => this.parts.resume(this.stream, account, previd ?? '', count, (resumed) => this.stream.sendElement(resumed)),
-      (result) => {
-        if ('handler' in result) this.handOver(result.handler)
-        else this.stream.sendElement(notResumed(result.lost))
+      () => resumed(this, account, resume, (answer) => this.stream.sendElement(answer)),
+      (failed) => {
+        if (failed !== undefined) this.stream.sendElement(failed)
       },
       (error) => {
         throw error

@@ -82,6 +82,5 @@ export interface NegotiationParts {
     h: number,
     tell: (resumed: Element, jid: string) => void,
   ) => Promise<{ readonly handler: StreamHandler } | { readonly lost: number | undefined }>
-  readonly readCount: (h: string | undefined) => number
   readonly ended: () => void
 }

@@ -1,8 +1,9 @@
 import type { ScramMechanism } from '../account/store.ts'
-import { child, children, type Element, textOf } from '../xmpp/element.ts'
+import { type Attributes, child, children, type Element, textOf } from '../xmpp/element.ts'
 import { prepareResource } from '../xmpp/jid.ts'
 import { NS_BIND2, NS_FAST, NS_SASL2, NS_SM } from '../xmpp/ns.ts'
 import { SaslError } from '../xmpp/sasl-error.ts'
+import { readCount } from './ack-queue.ts'
 import { decodeResponse } from './sasl-mechanism.ts'
 
 export const NS_UPGRADE = 'urn:xmpp:sasl:upgrade:0'
@@ -25,11 +26,17 @@ export interface Sasl2Request {
   readonly initial: Buffer | undefined
   readonly agent: UserAgent | undefined
   readonly upgrades: readonly string[]
-  readonly resume: { readonly previd: string; readonly h: number } | undefined
+  readonly resume: Resume | undefined
   readonly bind: { readonly tag: string | undefined; readonly element: Element } | undefined
   /** The mechanism that a token is wanted for. */
   readonly wantsToken: string | undefined
   readonly fast: { readonly count: number | undefined; readonly invalidate: boolean } | undefined
+}
+/** A <resume/> (XEP-0198 §5). */
+export interface Resume {
+  readonly previd: string
+  /** Undefined: what it says is no count, so that nothing can be resumed. */
+  readonly h: number | undefined
 }
 export interface UserAgent {
   readonly id: string | undefined
@@ -37,8 +44,8 @@ export interface UserAgent {
   readonly device: string | undefined
 }
 
-/** @throws SaslError malformed-request, incorrect-encoding; and what `readCount` throws */
-export function readRequest(element: Element, readCount: (h: string | undefined) => number): Sasl2Request {
+/** @throws SaslError malformed-request, incorrect-encoding */
+export function readRequest(element: Element): Sasl2Request {
   const initial = child(element, 'initial-response', NS_SASL2)
   const resume = child(element, 'resume', NS_SM)
   const bind = child(element, 'bind', NS_BIND2)
@@ -49,12 +56,14 @@ export function readRequest(element: Element, readCount: (h: string | undefined)
     initial: initial && decodeResponse(textOf(initial)),
     agent: readAgent(child(element, 'user-agent', NS_SASL2)),
     upgrades: children(element, 'upgrade', NS_UPGRADE).map((e) => textOf(e).trim()),
-    resume: resume && { previd: resume.attrs.previd ?? '', h: readCount(resume.attrs.h) },
+    resume: resume && readResume(resume.attrs),
     bind: bind && { tag: readTag(bind), element: bind },
     wantsToken: token?.attrs.mechanism,
     fast: fast && { count: readTokenCount(fast.attrs.count), invalidate: isTrue(fast.attrs.invalidate) },
   }
 }
+
+export const readResume = ({ previd, h }: Attributes): Resume => ({ previd: previd ?? '', h: readCount(h) })
 
 function readAgent(element: Element | undefined): UserAgent | undefined {
   if (element === undefined) return undefined

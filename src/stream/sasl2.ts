@@ -18,7 +18,7 @@ import type { BoundSession, LoggedIn } from './parts.ts'
 import { createMechanism, Guarded } from './sasl.ts'
 import { HashedToken, tokenMechanismsFor } from './sasl-ht.ts'
 import { decodeResponse, type Mechanism, type SaslStep } from './sasl-mechanism.ts'
-import { readRequest, type Sasl2Request, UPGRADES } from './sasl2-request.ts'
+import { type Resume, readRequest, type Sasl2Request, UPGRADES } from './sasl2-request.ts'
 
 const NS_SCRAM_UPGRADE = 'urn:xmpp:scram-upgrade:0'
 /** Generated part of a resource of a client that does not say which one it is. */
@@ -87,7 +87,7 @@ export class Sasl2 {
     const { stream, parts } = this.#host
     if (!parts.mayTry(stream.ip))
       throw new SaslError('temporary-auth-failure', 'Too many failed attempts; try again later.')
-    const attempt = this.#begin(readRequest(raw.element, parts.readCount))
+    const attempt = this.#begin(readRequest(raw.element))
     this.#attempt = attempt
     this.#state = 'exchange'
     this.#work(async () => {
@@ -183,7 +183,7 @@ export class Sasl2 {
   // What follows on success.
 
   async #finish(attempt: Attempt, jid: BareJid, additional: readonly Element[]): Promise<void> {
-    const { stream, parts } = this.#host
+    const { stream } = this.#host
     const { request } = attempt
     let tokens: readonly Element[]
     try {
@@ -201,15 +201,11 @@ export class Sasl2 {
 
     const failed: Element[] = []
     if (request.resume !== undefined) {
-      const { previd, h } = request.resume
       // XEP-0198 §9.2: "stream features MUST NOT be sent in this case".
       const tell = (resumed: Element, full: string) => this.#send(success(full, resumed, ...tokens))
-      const result = await parts.resume(stream, account, previd, h, tell)
-      if ('handler' in result) {
-        this.#host.handOver(result.handler)
-        return
-      }
-      failed.push(notResumed(result.lost))
+      const result = await resumed(this.#host, account, request.resume, tell)
+      if (result === undefined) return
+      failed.push(result)
     }
     if (request.bind === undefined) {
       this.#send(success(jid, ...failed, ...tokens))
@@ -333,9 +329,21 @@ export class Sasl2 {
 export const disturbed = (): StreamError =>
   new StreamError('policy-violation', 'Nothing but the login may be sent while it is under way.')
 
-/** XEP-0198 §5: what of a lost session may be told. */
-export function notResumed(lost: number | undefined): Element {
-  const attrs: Record<string, string> = lost === undefined ? {} : { h: String(countOnWire(lost)) }
+/** XEP-0198 §5: a session takes the stream over; else <failed/>, with what of a lost one may be told. */
+export async function resumed(
+  host: LoginHost,
+  account: LoggedIn,
+  { previd, h }: Resume,
+  tell: (resumed: Element, jid: string) => void,
+): Promise<Element | undefined> {
+  // §6: whatever is wrong with it, it is answered; the client may bind.
+  if (h === undefined) return el('failed', NS_SM, {}, el('bad-request', NS_STANZA_ERRORS))
+  const result = await host.parts.resume(host.stream, account, previd, h, tell)
+  if ('handler' in result) {
+    host.handOver(result.handler)
+    return undefined
+  }
+  const attrs: Record<string, string> = result.lost === undefined ? {} : { h: String(countOnWire(result.lost)) }
   return el('failed', NS_SM, attrs, el('item-not-found', NS_STANZA_ERRORS))
 }
 

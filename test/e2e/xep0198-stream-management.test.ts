@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { bind, logIn, NS_SM } from '../helpers/login.ts'
-import { difference, parse } from '../helpers/match-element.ts'
+import { difference, parse, write } from '../helpers/match-element.ts'
 import { PASSWORD, story } from '../helpers/story.ts'
 
 const sent = (to: string, id: string): string =>
@@ -180,8 +180,18 @@ story('after a failed resume a client may bind', async ({ connection, account })
   const jid = await account('romeo')
   const c = await connection({ directTls: true })
   await logIn(c, { username: local(jid), password: PASSWORD })
-  c.write(`<resume xmlns='${NS_SM}' previd='gone' h='5'/>`)
-  assert.equal((await c.element()).name, 'failed')
+  for (const [attrs, condition] of [
+    [`previd='gone' h='5'`, 'item-not-found'],
+    [`h='5'`, 'item-not-found'],
+    [`previd='gone'`, 'bad-request'],
+    [`previd='gone' h='-5'`, 'bad-request'],
+    ['', 'bad-request'],
+  ] as const) {
+    c.write(`<resume xmlns='${NS_SM}' ${attrs}/>`)
+    const failed = await c.element()
+    assert.equal(difference(parse(`<failed xmlns='${NS_SM}'>{...}</failed>`), failed), undefined)
+    assert.ok(write(failed).includes(`<${condition} `), attrs)
+  }
   assert.equal(await bind(c, 'new'), `${jid}/new`)
   c.write(`<enable xmlns='${NS_SM}'/>`)
   assert.equal((await c.element()).name, 'enabled')

@@ -154,17 +154,25 @@ story('row 31: nobody resumes another account’s stream inside a login, nor wit
   const stolen = await resumes(tell, juliet, `<resume xmlns='${NS_SM}' previd='${id}' h='0'/>`)
   assert.ok(has(stolen.success, 'failed'))
   const romeo = await tell.account('romeo')
-  for (const [h, condition] of [
-    ['7', 'undefined-condition'],
-    ['x', 'invalid-xml'],
-  ] as const) {
-    const c = await tell.connection({ directTls: true, server: 0 })
-    await openFrom(c, romeo)
-    const resume = `<resume xmlns='${NS_SM}' previd='${id}' h='${h}'/>`
-    const refused = authenticate2(c, { username: local(romeo), password: PASSWORD, inline: resume })
-    await assert.rejects(refused, (e) => e instanceof LoginRefused && e.condition === condition)
-    await c.closes()
-    assert.ok(c.ended)
+  const c = await tell.connection({ directTls: true, server: 0 })
+  await openFrom(c, romeo)
+  const resume = `<resume xmlns='${NS_SM}' previd='${id}' h='7'/>`
+  const refused = authenticate2(c, { username: local(romeo), password: PASSWORD, inline: resume })
+  await assert.rejects(refused, (e) => e instanceof LoginRefused && e.condition === 'undefined-condition')
+  await c.closes()
+  assert.ok(c.ended)
+})
+
+story('a request to resume that cannot be read is answered, and the request to bind is met', async (tell) => {
+  const first = await logsIn(tell, 'romeo', {
+    inline: bindElement('phone', `<enable xmlns='${NS_SM}' resume='true'/>`),
+  })
+  const id = the(the(first.success, 'bound'), 'enabled').attrs.id
+  for (const attrs of [`previd='${id}'`, `previd='${id}' h=''`, `previd='${id}' h='-1'`, `h='4294967296'`, '']) {
+    const inline = `<resume xmlns='${NS_SM}' ${attrs}/>${bindElement('other')}`
+    const { success, jid } = await logsIn(tell, 'romeo', { inline })
+    assert.ok(has(the(success, 'failed'), 'bad-request'), attrs)
+    assert.ok(jid.includes('/other/'))
   }
 })
 

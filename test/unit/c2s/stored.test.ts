@@ -1,13 +1,11 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { readCount } from '../../../src/c2s/session.ts'
 import { readStored } from '../../../src/c2s/stored.ts'
 import type { StoredEntry } from '../../../src/inbox/store.ts'
 import { el } from '../../../src/xmpp/element.ts'
 import type { BareJid, Jid } from '../../../src/xmpp/jid.ts'
 import { NS_CLIENT } from '../../../src/xmpp/ns.ts'
 import { Stanza } from '../../../src/xmpp/stanza.ts'
-import { StreamError } from '../../../src/xmpp/stream-error.ts'
 
 const JULIET = 'juliet@example.org' as BareJid
 const stored = (payload: Uint8Array, archived = false): StoredEntry => ({
@@ -55,19 +53,4 @@ describe('a stored entry', () => {
     for (const xml of ['', 'nonsense', '<message', '<message/>', `<message from='@'/>`])
       assert.throws(() => readStored(stored(Buffer.from(xml)), JULIET), Error, xml)
   })
-})
-
-test('h is an unsigned 32-bit integer (XEP-0198)', () => {
-  for (const [text, count] of [
-    ['0', 0],
-    ['007', 7],
-    ['4294967295', 4_294_967_295],
-  ] as const)
-    assert.equal(readCount(text), count)
-  for (const text of [undefined, '', '-1', '+1', '1.0', '1e3', ' 1', '0x1', '4294967296', '99999999999', '١'])
-    assert.throws(
-      () => readCount(text),
-      (error) => error instanceof StreamError && error.condition === 'invalid-xml',
-      text,
-    )
 })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { AckQueue, countOnWire } from '../../../src/stream/ack-queue.ts'
+import { AckQueue, countOnWire, readCount } from '../../../src/stream/ack-queue.ts'
 import { StreamError } from '../../../src/xmpp/stream-error.ts'
 
 /** What an acknowledgement takes. */
@@ -117,4 +117,15 @@ describe('AckQueue', () => {
       { numRuns: 50 },
     )
   })
+})
+
+test('h is an unsigned 32-bit integer (XEP-0198)', () => {
+  for (const [text, count] of [
+    ['0', 0],
+    ['007', 7],
+    ['4294967295', 4_294_967_295],
+  ] as const)
+    assert.equal(readCount(text), count)
+  for (const text of [undefined, '', '-1', '+1', '1.0', '1e3', ' 1', '0x1', '4294967296', '99999999999', '١'])
+    assert.equal(readCount(text), undefined, text)
 })

@@ -66,7 +66,6 @@ class World {
     const parts: Partial<NegotiationParts> = {
       sasl: context,
       mayTry: () => true,
-      readCount: Number,
       devices: {
         agentOf: () => Buffer.alloc(32, 1),
         resourceOf: () => 'stable',
