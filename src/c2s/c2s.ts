@@ -164,8 +164,9 @@ export class Clients {
       await inbox.flush()
       await rest
     }
-    const isLate = stream.isOver || stream.connection.isGone
-    if (isLate || sessions.resumable(previd, account) !== session) return { lost: undefined }
+    if (stream.isOver || stream.connection.isGone) return { lost: undefined }
+    // It has ended meanwhile, and all of it is settled.
+    if (sessions.resumable(previd, account) !== session) return { lost: session.h }
     session.resume(stream, h, (resumed) => tell(resumed, session.jid))
     sessions.attached(session)
     return { handler: session }

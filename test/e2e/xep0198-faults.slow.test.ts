@@ -202,3 +202,39 @@ story(
   },
   { servers: 1, config: {} },
 )
+
+story(
+  'a session that ends while its resumption waits for the store is told how far it came',
+  async (tell) => {
+    const romeo = await tell.client('romeo', 'phone', { server: 0 })
+    const nurse = await tell.client('nurse', 'kitchen', { server: 0 })
+    const juliet = await tell.account('juliet')
+    await romeo.enablesAcks({ resume: true })
+    const gate = Promise.withResolvers<void>()
+    const { inbox } = tell.stores
+    const commit = inbox.commit.bind(inbox)
+    let begun = 0
+    inbox.commit = async (batch) => {
+      begun++
+      await gate.promise
+      return await commit(batch)
+    }
+    try {
+      for (const id of ['m1', 'm2']) await romeo.sends(sent(juliet, id))
+      while (begun === 0) await nurse.asks('get', `<ping xmlns='urn:xmpp:ping'/>`, tell.domain)
+      const fresh = await tell.connection({ directTls: true, server: 0 })
+      const { jid } = romeo
+      await logIn(fresh, { username: jid.slice(0, jid.indexOf('@')), password: PASSWORD })
+      fresh.write(`<resume xmlns='urn:xmpp:sm:3' previd='${romeo.smid}' h='0'/>`)
+      for (let i = 0; i < 20; i++) await nurse.asks('get', `<ping xmlns='urn:xmpp:ping'/>`, tell.domain)
+      await tell.client('romeo', 'phone', { server: 0 })
+      gate.resolve()
+      const { name, attrs } = await fresh.element()
+      assert.deepEqual([name, attrs.h], ['failed', '2'])
+    } finally {
+      gate.resolve()
+      inbox.commit = commit
+    }
+  },
+  { servers: 1, config: {} },
+)
