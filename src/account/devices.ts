@@ -64,12 +64,11 @@ export class Devices {
   async revoke(jid: BareJid, device: Device): Promise<void> {
     const state = await this.state(jid)
     if (state === undefined) return
-    await this.#options.store.revoke(state.id, device.agent, !device.hasPassword && !device.hasKey)
+    await this.#options.store.revoke(state.id, device.agent, this.#now(), !device.hasPassword && !device.hasKey)
   }
 
   /** Removes what is over; to be called now and then. */
   purge(): Promise<number> {
-    const now = this.#now()
-    return this.#options.store.purge(now, now - this.#options.keptMs)
+    return this.#options.store.purge(this.#now() - this.#options.keptMs)
   }
 }

@@ -63,7 +63,7 @@ export interface TokenUse {
   readonly now: number
   /** Must be above every count before. */
   readonly count: number | undefined
-  /** Ends all tokens of the device. */
+  /** Ends all tokens of the device: they expire now. */
   readonly invalidate: boolean
 }
 
@@ -76,8 +76,8 @@ export interface LoginStore {
   bound(account: number, agent: Uint8Array, resource: string): Promise<void>
   /** The latest first. */
   devices(account: number, now: number): Promise<readonly Device[]>
-  /** Ends the device's tokens; with `forget` the device is gone as well. */
-  revoke(account: number, agent: Uint8Array, forget: boolean): Promise<void>
+  /** Ends the device's tokens: they expire now; with `forget` the device is gone as well. */
+  revoke(account: number, agent: Uint8Array, now: number, forget: boolean): Promise<void>
 
   /** The account and the tokens that this device may have. */
   tokens(
@@ -90,6 +90,6 @@ export interface LoginStore {
   issue(token: NewToken): Promise<void>
   /** Notes its use, in one transaction; a new one becomes the current. @returns false when it may not be used (any more) */
   use(use: TokenUse): Promise<boolean>
-  /** Removes tokens that have expired and devices that were last seen before. */
-  purge(now: number, seenBefore: number): Promise<number>
+  /** Removes devices that were last seen before, and tokens that expired before: till then they are known as expired. */
+  purge(before: number): Promise<number>
 }

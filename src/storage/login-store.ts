@@ -46,6 +46,7 @@ const ISSUE = `
   on conflict (account_id, agent, slot) do update set
     mechanism = excluded.mechanism, seed = excluded.seed, epoch = excluded.epoch,
     issued_at = excluded.issued_at, expires_at = excluded.expires_at, count = 0`
+const EXPIRE = 'update fast_token set expires_at = $3 where account_id = $1 and agent = $2 and expires_at > $3'
 const USABLE = `
   account_id = $1 and agent = $2 and slot = $3 and seed = $4 and expires_at > $5
   and epoch = (select login_epoch from account where id = $1 and disabled_at is null)`
@@ -128,9 +129,9 @@ export class SqlLoginStore implements LoginStore {
     }))
   }
 
-  async revoke(account: number, agent: Uint8Array, forget: boolean): Promise<void> {
-    const table = forget ? 'device' : 'fast_token'
-    await this.#database.query(`delete from ${table} where account_id = $1 and agent = $2`, [account, agent])
+  async revoke(account: number, agent: Uint8Array, now: number, forget: boolean): Promise<void> {
+    if (forget) await this.#database.query('delete from device where account_id = $1 and agent = $2', [account, agent])
+    else await this.#database.query(EXPIRE, [account, agent, now])
   }
 
   async tokens(jid: BareJid, agent: Uint8Array): ReturnType<LoginStore['tokens']> {
@@ -172,22 +173,21 @@ export class SqlLoginStore implements LoginStore {
               count,
             ])
       if (used.length === 0) return false
-      if (invalidate) {
-        await sql.query('delete from fast_token where account_id = $1 and agent = $2', [account, agent])
-      } else if (slot === 'new') {
+      if (slot === 'new') {
         await sql.query(`delete from fast_token where account_id = $1 and agent = $2 and slot = 'current'`, [
           account,
           agent,
         ])
         await sql.query(`update fast_token set slot = 'current' where account_id = $1 and agent = $2`, [account, agent])
       }
+      if (invalidate) await sql.query(EXPIRE, [account, agent, now])
       return true
     })
   }
 
-  async purge(now: number, seenBefore: number): Promise<number> {
-    const tokens = await this.#database.query('delete from fast_token where expires_at <= $1 returning slot', [now])
-    const devices = await this.#database.query('delete from device where last_seen < $1 returning name', [seenBefore])
+  async purge(before: number): Promise<number> {
+    const tokens = await this.#database.query('delete from fast_token where expires_at < $1 returning slot', [before])
+    const devices = await this.#database.query('delete from device where last_seen < $1 returning name', [before])
     return tokens.length + devices.length
   }
 }

@@ -208,13 +208,14 @@ story('row 15: an invalidated token is gone, and with it whatever else the devic
   const next: Device = { ...phone, mechanism: 'HT-SHA-256-ENDP', token: the(newer, 'token').attrs.token ?? '' }
   const last = await comes(tell, phone, { inline: fast(` invalidate='true'`) })
   assert.ok(!has(last, 'token'))
-  assert.equal(await refusal(tell, phone), 'not-authorized')
-  assert.equal(await refusal(tell, next), 'not-authorized')
+  // XEP-0484 §5.2: of a token that is not trusted any more "it MUST … fail the authentication (… 'credentials-expired' …)".
+  assert.equal(await refusal(tell, phone), 'credentials-expired')
+  assert.equal(await refusal(tell, next), 'credentials-expired')
   // Asked for in the same breath, a new one is given.
   const again = await device(tell, 'HT-SHA-256-NONE', 'romeo', { agent: phone.agent })
   const success = await comes(tell, again, { inline: fast(` invalidate='1'`) + wants('HT-SHA-256-NONE') })
   const fresh = { ...again, token: the(success, 'token').attrs.token ?? '' }
-  assert.equal(await refusal(tell, again), 'not-authorized')
+  assert.equal(await refusal(tell, again), 'credentials-expired')
   assert.equal(await refusal(tell, fresh), undefined)
 })
 

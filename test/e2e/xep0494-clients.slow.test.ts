@@ -94,7 +94,7 @@ story(
     assert.match(write(answer), /<service-unavailable [^>]*\/>/)
     assert.equal(the(the(answer, 'error'), 'password-reset-required').ns, NS_CLIENTS)
     await mobile.c.endsWith('not-authorized')
-    assert.equal(await comes(tell, mobile), 'not-authorized')
+    assert.equal(await comes(tell, mobile), 'credentials-expired')
     assert.equal(await comes(tell, tablet), 'success', 'no other one is touched')
     const still = await find('mobile')
     assert.ok(still !== undefined, 'it may come again, so it is shown')

@@ -49,6 +49,21 @@ const slotsOf = async ({ logins }: TestStores, device = agent(1)): Promise<reado
     .map(({ slot, seed: bytes }) => [slot, (bytes[0] ?? 0) - 100] as const)
     .sort()
 
+/** Its tokens are known, and expired. */
+async function isOver({ logins }: TestStores, account: LoginState): Promise<void> {
+  const tokens = (await logins.tokens(ALICE, agent(1)))?.tokens ?? []
+  assert.ok(tokens.length > 0)
+  for (const { slot, seed: own, expiresAt } of tokens) {
+    assert.equal(expiresAt, NOW)
+    assert.equal(await uses(logins, account, { slot, seed: own }), false)
+  }
+  const devices = await logins.devices(account.id, NOW)
+  assert.deepEqual(
+    devices.map(({ hasToken }) => hasToken),
+    [false],
+  )
+}
+
 withStores('a device is remembered with what it said last', async (stores) => {
   const account = await alice(stores)
   const { logins } = stores
@@ -139,7 +154,7 @@ withStores('a token is of one account, one device and its time', async (stores) 
   assert.equal(await uses(logins, account), true)
 })
 
-withStores('invalidated, both slots are empty', async (stores) => {
+withStores('invalidated, both tokens have expired', async (stores) => {
   const account = await alice(stores)
   const { logins } = stores
   await logins.seen(login(account), 'name', 10)
@@ -147,8 +162,9 @@ withStores('invalidated, both slots are empty', async (stores) => {
   await uses(logins, account)
   await logins.issue(token(account, { seed: seed(2) }))
   assert.equal(await uses(logins, account, { slot: 'current', invalidate: true }), true)
-  assert.deepEqual(await slotsOf(stores), [])
-  assert.equal((await logins.devices(account.id, NOW)).length, 1)
+  await isOver(stores, account)
+  await logins.issue(token(account, { seed: seed(3) }))
+  assert.equal(await uses(logins, account, { seed: seed(3) }), true, 'there is room for the next')
 })
 
 withStores('whatever takes credentials away ends tokens, and what devices have proven', async (stores) => {
@@ -214,13 +230,15 @@ withStores('what is over is removed', async (stores) => {
   await logins.seen(login(account, { agent: agent(1), at: NOW }), 'old', 10)
   await logins.seen(login(account, { agent: agent(2), at: NOW + 100 }), 'young', 10)
   await logins.issue(token(account, { agent: agent(2), expiresAt: NOW + 50 }))
-  assert.equal(await logins.purge(NOW + 100, NOW + 1), 2)
+  assert.equal(await logins.purge(NOW + 1), 1)
+  assert.deepEqual(await slotsOf(stores, agent(2)), [['new', 1]])
+  assert.equal(await logins.purge(NOW + 51), 1)
   assert.deepEqual(
     (await logins.devices(account.id, NOW)).map(({ name }) => name),
     ['young'],
   )
   assert.deepEqual(await slotsOf(stores, agent(2)), [])
-  assert.equal(await logins.purge(NOW + 100, NOW + 1), 0)
+  assert.equal(await logins.purge(NOW + 51), 0)
 })
 
 withStores('a device is revoked: its tokens go, and it if it knows nothing else', async (stores) => {
@@ -228,9 +246,8 @@ withStores('a device is revoked: its tokens go, and it if it knows nothing else'
   const { logins } = stores
   await logins.seen(login(account), 'name', 10)
   await logins.issue(token(account))
-  await logins.revoke(account.id, agent(1), false)
-  assert.deepEqual(await slotsOf(stores), [])
-  assert.equal((await logins.devices(account.id, NOW)).length, 1)
-  await logins.revoke(account.id, agent(1), true)
+  await logins.revoke(account.id, agent(1), NOW, false)
+  await isOver(stores, account)
+  await logins.revoke(account.id, agent(1), NOW, true)
   assert.deepEqual(await logins.devices(account.id, NOW), [])
 })
