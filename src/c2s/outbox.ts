@@ -11,6 +11,8 @@ import type { RawElement } from '../xmpp/tokenizer.ts'
 /** Stanzas other than entries that a session may leave unacknowledged before it is asked. */
 const ASK_AFTER = 5
 const PING_EVERY_MS = 5_000
+/** After an answer that covered less than we had asked about. */
+const ASK_AGAIN_MS = 5_000
 /** Entries, and their bytes, after which the next ping does not wait: a long archive is read faster than that. */
 const PING_AFTER = 250
 const PING_AFTER_BYTES = 1024 * 1024
@@ -54,6 +56,8 @@ export class Outbox {
   /** Since when our <r/> or ping is unanswered; 0: none is. */
   #askedAt = 0
   #askedCount = 0
+  /** When we ask again because an answer covered too little; 0: none did. */
+  #againAt = 0
   #pingId: string | undefined
   #pingedAt = Number.NEGATIVE_INFINITY
   #enabledAt = Number.NEGATIVE_INFINITY
@@ -154,7 +158,7 @@ export class Outbox {
     const now = wire.now()
     const isMuch = this.#sent.length >= PING_AFTER || this.#bytes >= PING_AFTER_BYTES
     const pingAt = isMuch ? now : this.#pingedAt + PING_EVERY_MS
-    const wait = (this.#isCounting ? this.#enabledAt + ASK_AFTER_ENABLED_MS : pingAt) - now
+    const wait = (this.#isCounting ? Math.max(this.#enabledAt + ASK_AFTER_ENABLED_MS, this.#againAt) : pingAt) - now
     if (wait > 0) {
       watch(wait)
       return
@@ -179,8 +183,17 @@ export class Outbox {
   /** The client's <a/>. @throws StreamError when it covers more than was sent */
   acknowledge(h: number): void {
     this.#sent.acknowledge(h, this.#take)
-    if (this.#askedAt !== 0) this.#takeEarly()
+    if (this.#askedAt === 0 && this.#againAt === 0) return
     this.#askedAt = 0
+    if (this.#sent.covers(this.#askedCount)) {
+      this.#againAt = 0
+      this.#takeEarly()
+      if (this.#sent.length === 0) this.#wantsAnswer = false
+    } else {
+      // It crossed our question, whose answer may never come; or the client is behind.
+      this.#againAt = this.#now() + ASK_AGAIN_MS
+      this.#wantsAnswer = true
+    }
   }
   #takeEarly(): void {
     for (const sent of this.#early) this.#take(sent)
@@ -202,6 +215,7 @@ export class Outbox {
     this.#early = NONE
     for (const sent of early) this.#left(sent)
     this.#askedAt = 0
+    this.#againAt = 0
     return early
   }
   /** Goes on with another stream that has everything up to `h`. @throws StreamError when that is more than was sent */

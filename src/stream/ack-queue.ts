@@ -27,6 +27,10 @@ export class AckQueue<T> {
   get sent(): number {
     return countOnWire(this.#acked + this.length)
   }
+  /** True when all up to that count, of `sent`, is acknowledged. */
+  covers(count: number): boolean {
+    return this.length <= countOnWire(this.sent - count + WRAP)
+  }
   push(item: T): void {
     this.#items.push(item)
   }

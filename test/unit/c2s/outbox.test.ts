@@ -41,6 +41,53 @@ const ask = (): string => {
 const answer = (ping: string): RawElement =>
   ({ name: 'iq', type: 'result', id: /id=['"]([^'"]*)/.exec(ping)?.[1] }) as unknown as RawElement
 
+describe('an <a/> that covers less than was asked about', () => {
+  const asksIn = (ms: number): boolean => {
+    written = []
+    now += ms
+    ask()
+    return written.length > 0
+  }
+  beforeEach(() => {
+    outbox.add(message('early'), log(1))
+    outbox.count(now)
+    now += 1_000
+    outbox.add(message('a'), log(2))
+    assert.match(ask(), /^<r /)
+  })
+  test('crossed the question, whose answer is still to come', () => {
+    outbox.acknowledge(0)
+    assert.deepEqual(taken, [], 'it says nothing of what was sent before counting began')
+    outbox.acknowledge(1)
+    assert.deepEqual(taken, ['a', 'early'])
+    assert.equal(asksIn(60_000), false)
+    outbox.add(message('b'), log(3))
+    assert.equal(asksIn(0), true)
+  })
+  test('is followed by another question, and somebody who has gone is noticed', () => {
+    outbox.acknowledge(0)
+    assert.equal(asksIn(4_999), false)
+    outbox.add(message('b'), log(3))
+    assert.equal(asksIn(0), false)
+    assert.equal(asksIn(1), true)
+    assert.equal(outbox.askedAt, now)
+    // Behind, and alive.
+    outbox.acknowledge(1)
+    assert.equal(outbox.askedAt, 0)
+    assert.equal(asksIn(4_999), false)
+    outbox.acknowledge(2)
+    assert.equal(asksIn(60_000), false)
+    assert.deepEqual(taken, ['a', 'b', 'early'])
+  })
+  test('is nothing to a stream that goes on elsewhere', () => {
+    outbox.acknowledge(0)
+    outbox.detach()
+    outbox.resume(0)
+    outbox.resend(wire)
+    assert.equal(asksIn(0), true)
+  })
+})
+
 describe('bytes', () => {
   test('count what is kept here, with stream management all of it', () => {
     const [a, b, c] = [message('a', 10), message('b', 200), message('c', 3_000)]

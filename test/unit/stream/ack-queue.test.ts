@@ -111,6 +111,9 @@ describe('AckQueue', () => {
           open = open.slice(count)
           assert.equal(queue.length, open.length)
           assert.equal(queue.sent, sent % 2 ** 32)
+          const acked = sent - open.length
+          assert.equal(queue.covers(acked % 2 ** 32), true)
+          if (open.length > 0) assert.equal(queue.covers((acked + 1) % 2 ** 32), false)
         }
         assert.deepEqual([...queue], open)
       }),
