@@ -65,6 +65,8 @@ export class ClientSession implements LocalSession, BoundSession, ReaderPort, Tu
   #isHeard = true
   #listensSince: number
   #isHeld = false
+  /** Of the connection, when the session was woken last. */
+  #takenBytes = 0
   #leaving: { readonly until: number } | undefined
   #isOver = false
 
@@ -345,8 +347,10 @@ export class ClientSession implements LocalSession, BoundSession, ReaderPort, Tu
     if (wire === undefined) return
     const { answerMs, idleMs } = this.#parts.limits
     this.#wakeAt = Number.POSITIVE_INFINITY
-    // What it may have answered is not read while its stanzas wait for the store.
-    if (this.#isHeld) this.#outbox.excuse(now)
+    // What it may have answered is not read while its stanzas wait for the store, nor while it is slow to take what it was sent.
+    const { isSlow, takenBytes } = wire.connection
+    if (this.#isHeld || (isSlow && takenBytes !== this.#takenBytes)) this.#outbox.excuse(now)
+    this.#takenBytes = takenBytes
     const { askedAt } = this.#outbox
     if (askedAt !== 0 && now - askedAt >= answerMs) {
       wire.close(new StreamError('connection-timeout', 'We asked whether somebody is there, and nobody answered.'))

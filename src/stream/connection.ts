@@ -67,6 +67,7 @@ export class Connection {
   #socket: Socket
   #out: Buffer[] = []
   #outBytes = 0
+  #writtenBytes = 0
   #touched = false
   #spent = 0
   #until = 0
@@ -116,6 +117,10 @@ export class Connection {
   get isOverfull(): boolean {
     return this.#waiting > this.#highWater * OVERFLOW
   }
+  /** Of all that was written, what does not wait any more. */
+  get takenBytes(): number {
+    return this.#writtenBytes - this.#waiting
+  }
   get #waiting(): number {
     return this.#outBytes + this.#socket.writableLength
   }
@@ -126,6 +131,7 @@ export class Connection {
     const chunk = typeof bytes === 'string' ? Buffer.from(bytes) : bytes
     this.#out.push(chunk)
     this.#outBytes += chunk.length
+    this.#writtenBytes += chunk.length
     if (this.#waiting > this.#highWater) this.#slow = true
     this.touch()
   }

@@ -22,6 +22,7 @@ class Wire {
   readonly ip = '192.0.2.1'
   readonly connection = {
     isSlow: false,
+    takenBytes: 0,
     touch: () => {
       this.#isTouched = true
     },
@@ -76,6 +77,30 @@ test('a client that is silent for long is asked whether it is there, and gone wh
   wire.passes(ANSWER_MS - 1)
   assert.equal(wire.closed, undefined)
   wire.passes(1)
+  assert.equal(wire.closed, 'connection-timeout')
+})
+
+test('a client that is slow is not gone as long as it takes something, since its answer is not read meanwhile', () => {
+  const { connection } = wire
+  connection.isSlow = true
+  wire.passes(2 * IDLE_MS)
+  assert.deepEqual(wire.sent, [`<r xmlns='${NS_SM}'/>`])
+  for (let i = 0; i < 10; i++) {
+    wire.passes(ANSWER_MS - 1)
+    connection.takenBytes += 1
+    wire.passes(1)
+    assert.equal(wire.closed, undefined)
+  }
+  wire.passes(ANSWER_MS - 1)
+  assert.equal(wire.closed, undefined)
+  wire.passes(1)
+  assert.equal(wire.closed, 'connection-timeout')
+})
+
+test('what a client took that is not slow is no answer', () => {
+  wire.passes(2 * IDLE_MS)
+  wire.connection.takenBytes += 1
+  wire.passes(ANSWER_MS)
   assert.equal(wire.closed, 'connection-timeout')
 })
 
