@@ -105,13 +105,18 @@ export class ClientSession implements LocalSession, BoundSession, ReaderPort, Tu
 
   send(stanza: Stanza): void {
     if (this.#isOver) return
-    const connection = this.#wire?.connection
-    // Messages wait in the log for whoever is slow; all else has no place but memory.
-    if (connection?.isOverfull === true) connection.destroy()
+    this.#bound()
     if (!this.#log.hasToWait(stanza)) this.write(stanza, undefined)
   }
-  sendArchived(stanza: Stanza, id: number): void {
-    this.write(stanza, { id, isArchived: true, isResult: true })
+  sendArchived(stanza: Stanza, id: number | undefined): void {
+    if (this.#isOver) return
+    this.#bound()
+    this.write(stanza, id === undefined ? undefined : { id, isArchived: true, isResult: true })
+  }
+  /** Messages wait in the log for whoever is slow; all else has no place but memory. */
+  #bound(): void {
+    const connection = this.#wire?.connection
+    if (connection?.isOverfull === true) connection.destroy()
   }
   skipWaiting(): Promise<void> {
     return this.#turn.skipWaiting()

@@ -22,8 +22,11 @@ export interface Session extends Recipient {
   readonly ip: string
   /** Queues for the socket. Nothing that is kept is lost by it: see inbox/. */
   send(stanza: Stanza): void
-  /** Sends a stanza that carries an entry of the account's archive: it is taken when the device has confirmed it. */
-  sendArchived(stanza: Stanza, id: number): void
+  /**
+   * Sends a stanza that carries an entry of the account's archive, now, whatever of the log has still to be given. `id`: of a
+   * received one, which is taken when the device has confirmed it.
+   */
+  sendArchived(stanza: Stanza, id: number | undefined): void
   /**
    * What waits and is in the archive by now is not given to this session when it becomes available: it reads the archive. The same
    * for nobody else. Settles when it is known how much that is: what is read then, and what is given, leave nothing out.

@@ -169,8 +169,7 @@ function send({ entries }: ArchivePage, { queryId, flip }: ArchiveQuery, session
   for (const { id, at, direction, payload } of flip ? entries.toReversed() : entries) {
     const result = resultMessage({ id: String(id), at, payload }, addresses, queryId)
     // Whoever waits for a message has it when the page has arrived.
-    if (direction === 'received') session.sendArchived(result, id)
-    else session.send(result)
+    session.sendArchived(result, direction === 'received' ? id : undefined)
   }
 }
 

@@ -310,3 +310,33 @@ story(
   },
   { servers: 1 },
 )
+
+story(
+  'results keep their order, ahead of the end, while older messages still wait for the device',
+  async (tell) => {
+    const { juliet } = await conversation(tell)
+    const romeo = await tell.client('romeo', 'orchard')
+    const phone = await tell.client('juliet', 'phone', { manualAcks: true })
+    await phone.enablesAcks()
+    await romeo.enablesAcks()
+    for (let i = 0; i < 15; i++)
+      await romeo.sends(`<message to='${juliet}' type='chat' id='w${i}'><body>w</body></message>`)
+    await romeo.isAcknowledged()
+    phone.connection.write('<presence/>')
+    const waited: (string | undefined)[] = []
+    while (waited.length < 10) {
+      const e = await phone.receivesAny()
+      if (e.name === 'message') waited.push(e.attrs.id)
+    }
+    // It confirms nothing, so the rest stays in the log for now.
+    await phone.sends(`<iq type='set' id='q'>${query({}, '<max>5</max>')}</iq>`)
+    const heard: (string | undefined)[] = []
+    while (heard.at(-1) !== 'q') {
+      const e = await phone.receivesAny()
+      if (e.name === 'message' || e.name === 'iq')
+        heard.push(textOf(inside(e, 'result', 'forwarded', 'message', 'body')) ?? e.attrs.id)
+    }
+    assert.deepEqual(heard, ['1', '2', '3', '4', '5', 'q'])
+  },
+  { config: { limits: { session: { unacknowledged: 10 } } } },
+)
