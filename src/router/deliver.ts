@@ -26,6 +26,8 @@ export interface DeliverDeps {
   policyOf(view: AccountView): Policy
   /** Whether an account archives its messages with a contact. */
   archives(view: AccountView, peer: Jid): boolean
+  /** Whether nothing may pass from the other to the account (XEP-0191), as this node knows it; in time where the account has a session. */
+  isBlocked(account: BareJid, other: Jid): boolean
   /** What a message takes back; undefined for nearly all. */
   retracts(message: Message): Retraction | undefined
   /** The station `toOffline`: what it does to a message none of the account's sessions is chosen for. @throws StanzaError */
@@ -78,7 +80,8 @@ export class Delivery {
       if (worth === 'direct') this.#refuse(message, origin)
       return SETTLED
     }
-    const progress = this.inOrder(account.id, origin, () => {
+    const progress = this.inOrder(account.id, origin, (isLate) => {
+      if (isLate && this.#deps.isBlocked(view.jid, given.from)) return
       for (const target of targets) this.sendTo(target, given)
       this.#copiesOf(given, sender && (() => given), policy, sessions, targets)
     })
@@ -87,12 +90,15 @@ export class Delivery {
   #refuse(message: Message, origin: Origin): void {
     this.#deps.bounce(message, new StanzaError('service-unavailable'), origin)
   }
-  /** What is not kept waits for what is being committed for the account; while it waits it counts as pending. */
-  inOrder(account: number, origin: Origin, work: () => void): Progress {
+  /**
+   * What is not kept waits for what is being committed for the account; while it waits it counts as pending. `isLate`: it has waited,
+   * and what was asked of the account before may be otherwise by now.
+   */
+  inOrder(account: number, origin: Origin, work: (isLate: boolean) => void): Progress {
     let isWaiting = false
     const isDone = this.#deps.inbox.after(account, () => {
       try {
-        work()
+        work(isWaiting)
       } finally {
         if (isWaiting && origin.kind === 'client') (origin.session as LocalSession).settled(origin.number)
       }
@@ -173,9 +179,15 @@ export class Delivery {
   iq(iq: Iq, view: AccountView, sessions: Sessions, origin: Origin): Progress {
     const target = sessions.find((s) => s.jid === iq.to)
     if (target !== undefined && view.account !== undefined)
-      return this.inOrder(view.account.id, origin, () => this.sendTo(target, iq))
-    if (isRequest(iq)) this.#deps.bounce(iq, new StanzaError('service-unavailable'), origin)
+      return this.inOrder(view.account.id, origin, (isLate) => {
+        if (isLate && this.#deps.isBlocked(view.jid, iq.from)) this.#unanswered(iq, origin)
+        else this.sendTo(target, iq)
+      })
+    this.#unanswered(iq, origin)
     return 'settled'
+  }
+  #unanswered(iq: Iq, origin: Origin): void {
+    if (isRequest(iq)) this.#deps.bounce(iq, new StanzaError('service-unavailable'), origin)
   }
 
   /** An entry of this node is in the log: to all sessions of the account, and what features make of it to its other ones. */
@@ -192,9 +204,10 @@ export class Delivery {
     const pushed: Pushed = { id: id as number, prev, isArchived, message: given, entry }
     const found = targetsOf(message, sessions, policy)
     const targets = found === 'refused' ? [] : found
+    const offered = this.#offered(account, message, targets)
     const nodes = new Set<string>()
     for (const { jid, node } of sessions) {
-      if (node === this.#deps.node) this.#pushTo(this.#deps.sessions.get(jid), pushed, targets)
+      if (node === this.#deps.node) this.#pushTo(this.#deps.sessions.get(jid), pushed, offered)
       else nodes.add(node)
     }
     for (const node of nodes) {
@@ -207,6 +220,10 @@ export class Delivery {
     const ownId = sent?.isArchived === true ? sent.id : undefined
     const own = () => (ownId === undefined ? message : message.adding(stanzaId(bareOf(message.from), ownId)))
     this.#copiesOf(given, sender && own, policy, sessions, targets)
+  }
+  /** Whose sender was blocked while it was committed, that passes everybody by and stays open, as what waited before (XEP-0191 §3.3). */
+  #offered<T>(account: BareJid, { from }: Message, targets: readonly T[]): readonly T[] {
+    return this.#deps.isBlocked(account, from) ? [] : targets
   }
   #pushTo(session: LocalSession | undefined, pushed: Pushed, targets: readonly { readonly jid: FullJid }[]): void {
     if (session === undefined) return
@@ -224,7 +241,8 @@ export class Delivery {
   }
   /** The same on the nodes of the account's other sessions; `jids`: the recipients there. */
   pushed(account: BareJid, jids: readonly FullJid[], pushed: Pushed): void {
-    const targets = jids.map((jid) => ({ jid }))
+    const all = jids.map((jid) => ({ jid }))
+    const targets = this.#offered(account, pushed.message, all)
     for (const session of this.#deps.sessions.of(account)) this.#pushTo(session, pushed, targets)
   }
 
@@ -269,6 +287,7 @@ export class Delivery {
   copyTo(jid: FullJid, message: Message, direction: Direction): void {
     const session = this.#deps.sessions.get(jid)
     if (session === undefined) return
+    if (direction === 'received' && this.#deps.isBlocked(session.account, message.from)) return
     const copy = this.#deps.toSession(message, session, direction, false)
     if (copy !== undefined) session.send(copy)
   }

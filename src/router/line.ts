@@ -9,6 +9,7 @@ import type { Inbox } from '../inbox/inbox.ts'
 import type { Policy } from '../inbox/policy.ts'
 import type { Bus } from '../presence/bus.ts'
 import type { RegisteredSession, Registry } from '../presence/registry.ts'
+import { isBlocked } from '../roster/blocking.ts'
 import type { RosterStore } from '../roster/store.ts'
 import { type BareJid, bareJid, bareOf, type Domain, type FullJid, isFull, type Jid } from '../xmpp/jid.ts'
 import type { Retraction } from '../xmpp/retraction.ts'
@@ -80,6 +81,7 @@ export class Router implements Line, LinePort {
       relay: this.#relay,
       policyOf: deps.policyOf,
       archives: deps.archives,
+      isBlocked: (account, other) => this.isBlocked(account, other),
       retracts: deps.retracts,
       offline: (message, view) => this.#stations.offline(message, view),
       toSession: (stanza, session, direction, addressed) =>
@@ -343,6 +345,11 @@ export class Router implements Line, LinePort {
   }
   kept(entry: Entry): void {
     this.#delivery.kept(entry)
+  }
+  /** Whether nothing may pass from the other to the account (XEP-0191): as last known, in time where the account has a session here. */
+  isBlocked(account: BareJid, other: Jid): boolean {
+    const view = this.views.latest(account)
+    return view !== undefined && isBlocked(view, other)
   }
   /** A session ended that had entries above `position` and did not take them: the others look again, on all their nodes. */
   rewind(account: BareJid, position: number): void {

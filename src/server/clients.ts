@@ -6,7 +6,6 @@ import type { Keys } from '../keys/directory.ts'
 import type { Certificates } from '../net/certificates.ts'
 import { ConnectionCounts } from '../net/listener.ts'
 import { type HandshakeWay, secureServerSocket } from '../net/secure.ts'
-import { isBlocked } from '../roster/blocking.ts'
 import { measured } from '../storage/measured.ts'
 import { Turns } from '../stream/connection.ts'
 import { tlsFactsOf } from '../stream/tls-facts.ts'
@@ -79,10 +78,7 @@ export function clientsOf(
         const view = line.views.peek(account)
         return view === undefined ? line.views.load(account).then(policyOf, () => domainPolicy) : policyOf(view)
       },
-      isBlocked: (account, other) => {
-        const view = line.views.latest(account)
-        return view !== undefined && isBlocked(view, other)
-      },
+      isBlocked: (account, other) => line.isBlocked(account, other),
       nonzas: new Map(handlers.flatMap((h) => h.nonzas ?? []).map((n) => [`${n.name} ${n.ns}`, n])),
       resumed: handlers.flatMap((h) => h.resumed ?? []),
       limits: {

@@ -3,7 +3,7 @@ import type { Element } from '../../src/xmpp/element.ts'
 import { readArchive } from '../helpers/archive-reader.ts'
 import { befriend } from '../helpers/contacts.ts'
 import { write } from '../helpers/match-element.ts'
-import { bounce, story } from '../helpers/story.ts'
+import { bounce, type Story, story } from '../helpers/story.ts'
 import type { XmppClient } from '../helpers/xmpp-client.ts'
 
 const NS = 'urn:xmpp:blocking'
@@ -225,6 +225,56 @@ for (const policy of ['first-come', 'exclusive', 'every-device'] as const)
     },
     { config: { inbox: { delivery: policy } } },
   )
+
+/** Holds all commits up; `go` lets them on. */
+function holdsCommits({ stores: { inbox } }: Story): { readonly held: () => boolean; readonly go: () => void } {
+  const commit = inbox.commit.bind(inbox)
+  const { promise, resolve } = Promise.withResolvers<void>()
+  let isHeld = false
+  inbox.commit = async (batch) => {
+    isHeld ||= batch.entries.length > 0
+    await promise
+    return commit(batch)
+  }
+  return {
+    held: () => isHeld,
+    go: () => {
+      inbox.commit = commit
+      resolve()
+    },
+  }
+}
+story(
+  'what is being saved when its sender is blocked, and what waits behind it, does not come either',
+  async (told) => {
+    const romeo = await told.client('romeo', 'garden')
+    const phone = await told.client('juliet', 'phone')
+    const tablet = await told.client('juliet', 'tablet')
+    await phone.isAvailable()
+    await does(tablet, `<enable xmlns='urn:xmpp:carbons:2'/>`)
+    await phone.receivesNothing()
+    const commits = holdsCommits(told)
+    try {
+      await romeo.sends(
+        `<message to='${phone.bare}' type='chat' id='m1'><body>m1</body></message>` +
+          `<message to='${phone.bare}' type='chat' id='m2'><body>m2</body><no-store xmlns='urn:xmpp:hints'/></message>` +
+          `<iq to='${phone.jid}' type='get' id='q'><query xmlns='urn:example:other'/></iq>`,
+      )
+      while (!commits.held()) await romeo.asks('get', `<ping xmlns='urn:xmpp:ping'/>`)
+      await does(phone, block(romeo.bare))
+    } finally {
+      commits.go()
+    }
+    await romeo.receives(bounce('iq', { id: 'q', from: phone.jid, to: romeo.jid }, 'cancel', 'service-unavailable'))
+    for (const device of [phone, tablet]) await device.receivesNothing({ shut: [romeo] })
+    await does(phone, unblock(romeo.bare))
+    // It waits as what came before the block.
+    const laptop = await told.client('juliet', 'laptop')
+    await laptop.isAvailable()
+    assert.equal((await laptop.receivesAny()).attrs.id, 'm1')
+    await laptop.receivesNothing()
+  },
+)
 
 const QUERIES = [
   `<ping xmlns='urn:xmpp:ping'/>`,
