@@ -8,16 +8,14 @@
 import { z } from 'zod'
 import type { AccountView } from '../contract/account-view.ts'
 import { defineFeature } from '../contract/feature.ts'
-import { type Direction, on } from '../contract/hook.ts'
+import { on } from '../contract/hook.ts'
 import type { KeptRetraction } from '../inbox/archive.ts'
-import { worthOf } from '../inbox/worth.ts'
 import { KeyedQueue } from '../util/keyed-queue.ts'
-import { bareOf } from '../xmpp/jid.ts'
 import { NS_RETRACT } from '../xmpp/ns.ts'
 import { retractionOf, tombstoneOf } from '../xmpp/retraction.ts'
 import type { Message } from '../xmpp/stanza.ts'
 
-/** Work that waits for the store. What of it is noted is done later all the same. */
+/** Work that waits for the store. It is noted, and done later all the same. */
 const MAX_WAITING = 1_000
 /** Notes, and accounts that have some, read in one query. */
 const AT_ONCE = 100
@@ -40,7 +38,7 @@ export default defineFeature({
     let waiting = 0
 
     /** The newest message of that id, if it is its author's to take back. */
-    async function find(account: number, { contact, direction, retraction }: Wish, before?: number) {
+    async function find(account: number, { id: before, contact, direction, retraction }: KeptRetraction) {
       for (const { id, payload } of await archive.candidates(account, contact, direction, retraction.of, before)) {
         const tombstone = tombstoneOf(payload, retraction, new Date())
         if (tombstone !== undefined) return { id, payload: tombstone }
@@ -51,7 +49,7 @@ export default defineFeature({
       let kept: readonly KeptRetraction[]
       do {
         kept = await archive.retractions(account, AT_ONCE)
-        for (const one of kept) await archive.retract(account, one.id, await find(account, one, one.id))
+        for (const one of kept) await archive.retract(account, one.id, await find(account, one))
       } while (kept.length === AT_ONCE)
     }
     async function carryOutAll(): Promise<void> {
@@ -61,12 +59,6 @@ export default defineFeature({
         after = accounts.at(-1)
       }
     }
-    /** One that is not noted, since no log has it (hint `no-store`): it is done now, or never. */
-    async function bury(account: number, wish: Wish): Promise<void> {
-      const found = await find(account, wish)
-      if (found !== undefined) await archive.replace(account, found.id, found.payload)
-    }
-
     async function done(account: number, work: () => Promise<void>): Promise<void> {
       try {
         await queue.run(account, work)
@@ -74,20 +66,15 @@ export default defineFeature({
         log.warn({ err: error }, 'retraction failed')
       }
     }
-    function retracted(message: Message, { account }: AccountView, direction: Direction): void {
-      const retraction = retractionOf(message)
-      if (retraction === undefined || account === undefined) return
+    function retracted(message: Message, { account }: AccountView): void {
+      if (account === undefined || retractionOf(message) === undefined) return
       if (waiting >= MAX_WAITING) {
         log.warn('too many retractions, one was not done at once')
         return
       }
       const { id } = account
-      const contact = bareOf(direction === 'sent' ? (message.to ?? message.from) : message.from)
-      const isNoted = worthOf(message) !== 'fleeting'
       waiting++
-      void done(id, () => (isNoted ? carryOut(id) : bury(id, { contact, direction, retraction }))).finally(
-        () => waiting--,
-      )
+      void done(id, () => carryOut(id)).finally(() => waiting--)
     }
 
     let isLooking = false
@@ -103,7 +90,7 @@ export default defineFeature({
     return {
       hooks: [
         // After the commit of the retraction, which comes after that of what it takes back.
-        on('toAccount', 'message', 'copy', ({ stanza, account, direction }) => retracted(stanza, account, direction), {
+        on('toAccount', 'message', 'copy', ({ stanza, account }) => retracted(stanza, account), {
           name: 'retract',
           ns: NS_RETRACT,
         }),
@@ -111,5 +98,3 @@ export default defineFeature({
     }
   },
 })
-
-type Wish = Omit<KeptRetraction, 'id'>

@@ -73,13 +73,13 @@ export interface ArchiveStore {
   hasAll(account: number, ids: readonly number[]): Promise<boolean>
   /** Its oldest and its newest entry; undefined when it is empty. */
   ends(account: number): Promise<{ readonly first: ArchiveEnd; readonly last: ArchiveEnd } | undefined>
-  /** Entries of one conversation and direction, below `before`, whose stanza may have had this id, the newest first, at most 20. */
+  /** Entries of one conversation and direction with ids below `before`, whose stanza may have had this id, the newest first, at most 20. */
   candidates(
     account: number,
     contact: BareJid,
     direction: ArchivedEntry['direction'],
     stanzaId: string,
-    before?: number,
+    before: number,
   ): Promise<readonly ArchivedEntry[]>
   /** Accounts with retractions that are not carried out yet, at most so many; ids above `after`, in order. */
   retracting(after: number, limit: number): Promise<readonly number[]>
@@ -91,8 +91,6 @@ export interface ArchiveStore {
     retraction: number,
     buried: { readonly id: number; readonly payload: Uint8Array } | undefined,
   ): Promise<boolean>
-  /** Gives an archived entry another payload; false when it is gone. */
-  replace(account: number, id: number, payload: Uint8Array): Promise<boolean>
   /**
    * Takes at most `limit` entries out of the archive, the oldest first, and returns how many those were: 0 when none is left.
    * What nobody waits for is removed; what is open is delivered once more and then removed.

@@ -105,10 +105,6 @@ export class SealedArchiveStore implements ArchiveStore {
     const entries = await openedEntries(args[0], await this.#store.candidates(...args), this.#seal, this.#log)
     return entries.filter(({ payload }) => payload !== UNREADABLE)
   }
-  async replace(account: number, id: number, payload: Uint8Array): Promise<boolean> {
-    const sealed = await this.#sealedFor(account, id, payload)
-    return sealed !== undefined && (await this.#store.replace(account, id, sealed))
-  }
   async retract(account: number, retraction: number, buried: Parameters<ArchiveStore['retract']>[2]): Promise<boolean> {
     const payload = buried && (await this.#sealedFor(account, buried.id, buried.payload))
     return this.#store.retract(account, retraction, payload && { id: buried.id, payload })

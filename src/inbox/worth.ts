@@ -1,4 +1,4 @@
-import { NS_CLIENT, NS_RECEIPTS } from '../xmpp/ns.ts'
+import { NS_CLIENT, NS_RECEIPTS, NS_RETRACT } from '../xmpp/ns.ts'
 import type { Message } from '../xmpp/stanza.ts'
 
 const NS_HINTS = 'urn:xmpp:hints'
@@ -38,7 +38,7 @@ const LASTING: ReadonlySet<string> = new Set([
   // What changes or answers an earlier message: XEP-0308, XEP-0422, XEP-0424, XEP-0425, XEP-0444, XEP-0461.
   'urn:xmpp:message-correct:0',
   'urn:xmpp:fasten:0',
-  'urn:xmpp:message-retract:1',
+  NS_RETRACT,
   'urn:xmpp:message-moderate:1',
   'urn:xmpp:reactions:0',
   'urn:xmpp:reply:0',
@@ -50,7 +50,8 @@ const isReport = (name: string, ns: string): boolean =>
 
 /**
  * Whether a message becomes an entry of logs (DESIGN.md section 5; XEP-0160 §3, XEP-0313 §5.1.1, XEP-0334 §4). Decided by its
- * type and the names of its payloads alone. Of hints that contradict each other, the one that keeps less counts.
+ * type and the names of its payloads alone. Of hints that contradict each other, the one that keeps less counts; none counts
+ * against a retraction, which the archive must have (XEP-0424 §5): a tombstone names it, and who was away learns of it there.
  */
 export function worthOf(message: Message): Worth {
   const { type } = message
@@ -60,14 +61,16 @@ export function worthOf(message: Message): Worth {
   let isLasting = false
   let isFleeting = true
   let isPermanent = true
+  let isStored = true
   let isState = false
   let isOfRoom = false
   for (const { name, ns } of message.children) {
     if (ns === NS_HINTS) {
-      if (name === 'no-store') return 'fleeting'
-      if (name === 'no-permanent-store') isPermanent = false
+      if (name === 'no-store') isStored = false
+      else if (name === 'no-permanent-store') isPermanent = false
       else if (name === 'store') isLasting = true
     } else if (ns === NS_CLIENT ? name === 'body' : LASTING.has(ns) || isReport(name, ns)) {
+      if (ns === NS_RETRACT && name === 'retract') return 'archived'
       isLasting = true
     } else if (ns === NS_CHAT_STATES) {
       isState = true
@@ -77,6 +80,7 @@ export function worthOf(message: Message): Worth {
       isFleeting = false
     }
   }
+  if (!isStored) return 'fleeting'
   // XEP-0045 §7.8.2: an invitation. Rooms mark private messages in the same way, chat states among them (§7.5).
   if (isOfRoom && !isState) isLasting = true
   if (isLasting) return isPermanent ? 'archived' : 'kept'

@@ -140,7 +140,7 @@ export class SqlArchiveStore implements ArchiveStore {
     contact: BareJid,
     direction: ArchivedEntry['direction'],
     stanzaId: string,
-    before: number = Number.MAX_SAFE_INTEGER,
+    before: number,
   ): Promise<readonly ArchivedEntry[]> {
     const find = async (condition: string, limit: number, extra: readonly Param[]) => {
       const rows = await this.#database.query<EntryRow>(
@@ -155,22 +155,15 @@ export class SqlArchiveStore implements ArchiveStore {
     return found.length > 0 ? found : find('e.message is null', UNKNOWN_CANDIDATES, [])
   }
 
-  replace(account: number, id: number, payload: Uint8Array): Promise<boolean> {
-    return this.#database.transaction(async (sql) => {
-      await this.#lock(sql, account)
-      return this.#replace(sql, account, id, payload)
-    })
-  }
-  /** Under the lock of the log. */
-  async #replace(sql: Sql, account: number, id: number, payload: Uint8Array): Promise<boolean> {
+  /** Gives an archived entry, if it is still there, another payload; under the lock of the log. */
+  async #replace(sql: Sql, account: number, id: number, payload: Uint8Array): Promise<void> {
     const [old] = await sql.query<{ size: number }>(
       'select octet_length(payload) as size from entry where account_id = $1 and id = $2 and archived = 1',
       [account, id],
     )
-    if (old === undefined) return false
+    if (old === undefined) return
     await sql.query('update entry set payload = $3 where account_id = $1 and id = $2', [account, id, payload])
     await this.#forget(sql, account, [{ id, size: old.size - payload.length }], 'shrunk')
-    return true
   }
 
   async retracting(after: number, limit: number): Promise<readonly number[]> {

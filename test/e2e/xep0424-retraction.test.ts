@@ -114,6 +114,26 @@ story('what was archived is taken back though neither archives anything any more
   await isGone(told, words)
 })
 
+for (const hint of ['no-store', 'no-permanent-store'])
+  story(`a retraction waits and stays, though it says ${hint}`, async (told) => {
+    const romeo = await told.client('romeo', 'orchard')
+    const juliet = await told.account('juliet')
+    await romeo.enablesAcks()
+    const words = `written by ${romeo.bare}`
+    await romeo.sends(said(juliet, 'm1', words))
+    await romeo.sends(takesBack(juliet, 'm1').replace('</message>', `<${hint} xmlns='urn:xmpp:hints'/></message>`))
+    await romeo.isAcknowledged()
+    assert.match((await buriedIn(romeo))[1] ?? '', /<retract /)
+    const phone = await told.client('juliet', 'phone')
+    assert.equal((await buriedIn(phone)).length, 2)
+    await isGone(told, words)
+    const laptop = await told.client('juliet', 'laptop')
+    await laptop.isAvailable()
+    assert.match(write(await laptop.receivesAny()), /id='m1'.*<retracted /)
+    assert.match(write(await laptop.receivesAny()), /id='r-m1'.*<retract /)
+    await laptop.receivesNothing()
+  })
+
 story('nobody takes back what others have said, in whichever archive', async ({ client }) => {
   const romeo = await client('romeo', 'orchard')
   const mallory = await client('mallory', 'm')

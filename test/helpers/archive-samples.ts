@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import type { ArchivePage, PageBounds } from '../../src/inbox/archive.ts'
 import type { NewEntry } from '../../src/inbox/store.ts'
 import type { Stores } from '../../src/storage/open.ts'
@@ -38,6 +39,18 @@ export async function archive(
     stores,
     written.map((body, i) => archived(account, body, { ...other, at: at + i * 1_000 })),
   )
+}
+
+/** Commits a retraction and carries it out: the entry's payload becomes another, if it is archived. */
+export async function bury(
+  { inbox, archive: store }: Pick<Stores, 'inbox' | 'archive'>,
+  account: number,
+  id: number,
+  payload: Uint8Array,
+): Promise<void> {
+  const retracts = { of: 'm1', id: 'r1', from: address('peer@example.org/phone'), isInRoom: false }
+  const [wish = 0] = await commit({ inbox }, [entry(account, '', { wanted: false, retracts })])
+  assert.equal(await store.retract(account, wish, { id, payload }), true)
 }
 
 /** A chat message of a conversation. */

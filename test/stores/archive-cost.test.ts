@@ -58,7 +58,7 @@ withPostgres('a message is looked for among the index rows of its conversation',
   await stores.database.query('analyze entry')
   const asked: { readonly text: string; readonly params: readonly unknown[] }[] = []
   const spy = openSpy(stores.database, asked)
-  await spy.candidates(id, jid('bob@example.org'), 'sent', 'm1')
+  await spy.candidates(id, jid('bob@example.org'), 'sent', 'm1', Number.MAX_SAFE_INTEGER)
   const { text, params } = asked[0] ?? { text: '', params: [] }
   const { buffers } = await explained(stores.database, text, [...params.slice(0, 5).map(String), '4711'])
   t.diagnostic(`${buffers} buffers`)

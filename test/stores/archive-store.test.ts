@@ -6,7 +6,7 @@ import { planBatch } from '../../src/storage/batch-plan.ts'
 import { openStores, type Stores } from '../../src/storage/open.ts'
 import { commitBatch } from '../../src/storage/postgres/commit-batch.ts'
 import type { Jid } from '../../src/xmpp/jid.ts'
-import { ALL, archive, archived, bodies, commit } from '../helpers/archive-samples.ts'
+import { ALL, archive, archived, bodies, bury, commit } from '../helpers/archive-samples.ts'
 import { batch, bytes, createAccount, entry, jid, openOf, takesOf, text } from '../helpers/store-samples.ts'
 import { withPostgres, withStores } from '../helpers/test-database.ts'
 
@@ -176,7 +176,7 @@ withStores('a message is found by its own id in its conversation and direction, 
   await write('m1', { peer: 'carol@example.org/a' })
   const unknown = await write(undefined, { peer: bob })
   const found = async (message: string, contact = 'bob@example.org') =>
-    (await store.candidates(id, jid(contact), 'received', message)).map((e) => e.id)
+    (await store.candidates(id, jid(contact), 'received', message, Number.MAX_SAFE_INTEGER)).map((e) => e.id)
   assert.deepEqual(await found('m1'), [young, old])
   const older = await store.candidates(id, jid('bob@example.org'), 'received', 'm1', young)
   assert.deepEqual(
@@ -187,17 +187,19 @@ withStores('a message is found by its own id in its conversation and direction, 
   assert.deepEqual(await found('m1', 'dave@example.org'), [])
 })
 
-withStores('another payload leaves all else as it was', async (stores) => {
+withStores('a tombstone leaves all else as it was', async (stores) => {
   const { archive: store } = stores
   const { id } = await createAccount(stores, 'alice@example.org')
   const ids = await archive(stores, id, ['one', 'two'])
   assert.equal(await tidied(stores, id, NOTHING), 0)
-  assert.equal(await store.replace(id, ids[0] ?? 0, bytes('x')), true)
+  await bury(stores, id, ids[0] ?? 0, bytes('x'))
   assert.deepEqual(bodies(await store.page(id, {}, ALL)), ['x', 'two'])
   assert.deepEqual(await store.usage(id), { entries: 2, bytes: 4 })
-  assert.equal(await store.replace(id, 5, bytes('x')), false)
   const [open = 0] = await commit(stores, [entry(id, 'not archived')])
-  assert.equal(await store.replace(id, open, bytes('x')), false)
+  for (const other of [5, open]) await bury(stores, id, other, bytes('x'))
+  assert.deepEqual(bodies(await store.page(id, {}, ALL)), ['x', 'two'])
+  assert.deepEqual(await openOf(stores.inbox, id), [[open, 'not archived']])
+  assert.deepEqual(await store.usage(id), { entries: 2, bytes: 4 })
 })
 
 withStores('a retraction is noted by the commit that keeps it, and goes with its tombstone', async (stores) => {

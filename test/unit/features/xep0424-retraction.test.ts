@@ -5,8 +5,7 @@ import type { AccountView } from '../../../src/contract/account-view.ts'
 import type { Direction, Stations } from '../../../src/contract/hook.ts'
 import retraction from '../../../src/features/xep0424-retraction.ts'
 import type { ArchiveStore, KeptRetraction } from '../../../src/inbox/archive.ts'
-import { worthOf } from '../../../src/inbox/worth.ts'
-import { type Element, el } from '../../../src/xmpp/element.ts'
+import { el } from '../../../src/xmpp/element.ts'
 import { type BareJid, bareOf, type Jid } from '../../../src/xmpp/jid.ts'
 import { NS_CLIENT, NS_RETRACT } from '../../../src/xmpp/ns.ts'
 import { retractionOf } from '../../../src/xmpp/retraction.ts'
@@ -56,7 +55,6 @@ async function setUp({ kept = [], noted = [], fails = false }: Scene) {
         .map((e) => ({ ...e, at: 0 }))
         .reverse()
     },
-    replace,
     retracting: (after: number) =>
       Promise.resolve([...new Set(noted.map(({ account }) => account).filter((account) => account > after))].sort()),
     retractions: (account: number) => Promise.resolve(noted.filter((one) => one.account === account)),
@@ -71,7 +69,7 @@ async function setUp({ kept = [], noted = [], fails = false }: Scene) {
       if (buried !== undefined) await replace(account, buried.id, buried.payload)
       return true
     },
-  } satisfies Pick<ArchiveStore, 'candidates' | 'replace' | 'retract' | 'retracting' | 'retractions'>
+  } satisfies Pick<ArchiveStore, 'candidates' | 'retract' | 'retracting' | 'retractions'>
   const handlers = await handlersOf(
     retraction,
     { archive: archive as unknown as ArchiveStore },
@@ -95,20 +93,19 @@ async function setUp({ kept = [], noted = [], fails = false }: Scene) {
         resolve = resolved
       })
       const retraction = retractionOf(stanza)
-      // As its commit does, unless no log has it.
-      if (retraction !== undefined && worthOf(stanza) !== 'fleeting')
+      // As its commit does.
+      if (retraction !== undefined)
         noted.push({ account, id: 100, contact: direction === 'sent' ? JULIET : ROMEO, direction, retraction })
       run({ stanza, account: view, direction, origin: { kind: 'server' }, recipients: [] })
       if (stanza.has('retract', NS_RETRACT)) await done
     },
   }
 }
-const retracts = (id: string, ...hints: readonly Element[]): Message =>
+const retracts = (id: string): Message =>
   Stanza.of(
     { kind: 'message', type: 'chat', id: 'r1', from: `${ROMEO}/a` as Jid, to: JULIET },
     el('retract', NS_RETRACT, { id }),
     el('body', NS_CLIENT, {}, 'retracted'),
-    ...hints,
   )
 const said = (id: string, body: string, from = `${ROMEO}/a`): Uint8Array =>
   messageOf({ from, to: JULIET, body, id }).bytes
@@ -174,11 +171,4 @@ test('what was noted before is done before anybody is served, to what came befor
   })
   assert.deepEqual(text(kept), ['body', 'retracted', 'body', 'retracted'])
   assert.deepEqual(noted, [])
-})
-
-test('one that no log has is done at once', async () => {
-  const kept: Kept[] = [{ account: 1, id: 10, direction: 'sent', peer: JULIET, payload: said('m1', 'x') }]
-  const { passes } = await setUp({ kept })
-  await passes(retracts('m1', el('no-store', 'urn:xmpp:hints')), 1, 'sent')
-  assert.deepEqual(text(kept), ['retracted'])
 })

@@ -91,6 +91,20 @@ test('by hints (XEP-0334): the one that keeps less counts', () => {
   for (const [expected, names] of table) assert.equal(worth('chat', names), expected, JSON.stringify(names))
 })
 
+test('a retraction is archived whatever its hints, but for its type (XEP-0424 §5)', () => {
+  const retract = ['retract', 'urn:xmpp:message-retract:1'] as const
+  for (const hints of [[], [hint('no-store')], [hint('no-permanent-store')], [hint('store'), hint('no-store')]])
+    for (const names of [
+      [retract, ...hints],
+      [...hints, body, retract],
+    ])
+      for (const type of ['chat', 'normal']) assert.equal(worth(type, names), 'archived', JSON.stringify(names))
+  assert.equal(worth('headline', [retract]), 'fleeting')
+  assert.equal(worth('groupchat', [retract]), 'direct')
+  // What is left of a message says nothing of another one.
+  assert.equal(worth('chat', [['retracted', 'urn:xmpp:message-retract:1'], hint('no-store')]), 'fleeting')
+})
+
 test('by type, whatever is in it', () => {
   for (const names of [[], [body], [unknown], [active, hint('store')]]) {
     assert.equal(worth('error', names), 'fleeting')
