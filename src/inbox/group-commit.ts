@@ -169,7 +169,7 @@ export class GroupCommit {
   }
   async #commit(members: readonly Committing[], takes: Batch['takes']): Promise<void> {
     const entries = entriesOf(members)
-    const batch: Batch = { id: this.#nextId(), entries, takes }
+    const batch: Batch = { id: this.#nextId(), entries, takes, takesRefused: this.#takesRefused }
     let places: readonly Placed[]
     for (let attempt = 0; ; attempt++) {
       try {
@@ -195,6 +195,7 @@ export class GroupCommit {
       this.#tell(() => member.kept(own))
     }
   }
+  readonly #takesRefused = (error: unknown): void => this.#log.error({ err: error }, 'takes refused')
   /** What others do with the news must not stop the commits. */
   #tell(news: () => void): void {
     try {
@@ -212,7 +213,7 @@ export class GroupCommit {
     }
     const [only] = members
     if (only === undefined) {
-      this.#log.error({ err: error }, 'takes refused')
+      this.#takesRefused(error)
       return
     }
     if (members.length === 1) {

@@ -57,6 +57,11 @@ export interface Batch {
   readonly id: Uint8Array
   readonly entries: readonly NewEntry[]
   readonly takes: readonly Takes[]
+  /**
+   * The store said no to takes of a batch whose entries are committed, so that it could not refuse the batch: what they took and
+   * is archived comes again, under its id.
+   */
+  readonly takesRefused?: ((cause: unknown) => void) | undefined
 }
 
 /**

@@ -34,7 +34,7 @@ interface Dialect {
   /** Whether a column is among the numbers of `$1`, which is `list(numbers)`. */
   readonly listed: (column: string) => string
   readonly list: (numbers: readonly number[]) => string
-  readonly commit: (plan: PlannedBatch) => Promise<CommittedLogs>
+  readonly commit: (plan: PlannedBatch, takesRefused: Batch['takesRefused']) => Promise<CommittedLogs>
 }
 
 const onPostgres = (database: Database): Dialect => ({
@@ -44,7 +44,7 @@ const onPostgres = (database: Database): Dialect => ({
   last: 'upper(g) - 1',
   listed: (column) => `${column} = any ($1::bigint[])`,
   list: (numbers) => `{${numbers.join(',')}}`,
-  commit: (plan) => commitBatch(database, plan),
+  commit: (plan, takesRefused) => commitBatch(database, plan, takesRefused),
 })
 const onSqlite = (database: SqliteDatabase): Dialect => ({
   isPostgres: false,
@@ -53,6 +53,7 @@ const onSqlite = (database: SqliteDatabase): Dialect => ({
   last: 'g.value ->> 1',
   listed: (column) => `${column} in (select value from json_each($1))`,
   list: (numbers) => JSON.stringify(numbers),
+  // In one transaction with the entries: refused takes refuse the batch.
   commit: (plan) => database.commitBatch(plan),
 })
 
@@ -80,7 +81,7 @@ export class SqlInboxStore implements InboxStore {
 
   async commit(batch: Batch): Promise<readonly Placed[]> {
     if (batch.entries.length === 0 && batch.takes.length === 0) return []
-    return placesOf(batch.entries, await this.#dialect.commit(planBatch(batch, this.#now())))
+    return placesOf(batch.entries, await this.#dialect.commit(planBatch(batch, this.#now()), batch.takesRefused))
   }
 
   async read(account: number, after: number, since: number | undefined, limit: number): ReturnType<InboxStore['read']> {

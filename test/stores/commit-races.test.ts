@@ -70,6 +70,24 @@ for (const beside of [[], ['new']])
     },
   )
 
+withPostgres('takes that are refused beside entries are told, and the entries are kept', async (url, t) => {
+  const { stores, id } = await twoNodes(url, t)
+  const [first, , third] = await commit(stores, [entry(id, '1'), entry(id, '2'), entry(id, '3')])
+  // The statement of the batch moves the head; that of the takes the cursor alone.
+  await stores.database.query(`create function no() returns trigger language plpgsql as
+    $$ begin if old.head = new.head then raise exception 'no takes'; end if; return new; end $$`)
+  await stores.database.query('create trigger no before update on log for each row execute function no()')
+  const refused: unknown[] = []
+  const placed = await stores.inbox.commit({
+    ...batch([entry(id, '4')], [takesOf(id, [first, third])]),
+    takesRefused: (cause) => void refused.push(cause),
+  })
+  assert.equal(placed.length, 1)
+  assert.equal(refused.length, 1)
+  assert.match(String((refused[0] as Error).cause), /no takes/)
+  assert.deepEqual(await stored(stores, id), ['2', '4'], 'what nobody archives went with the batch')
+})
+
 for (const beside of [[], ['new']])
   withPostgres(
     `what leaves the archive between the two statements of its take is gone, ${beside.length} entries beside it`,

@@ -1,3 +1,4 @@
+import type { Batch } from '../../inbox/store.ts'
 import {
   type CommittedLog,
   type CommittedLogs,
@@ -128,8 +129,12 @@ interface ToldLog extends CommittedLog {
   readonly cursor: number
 }
 
-/** Commits a planned batch. @throws StoreError */
-export async function commitBatch(sql: Sql, batch: PlannedBatch): Promise<CommittedLogs> {
+/** Commits a planned batch; `takesRefused`: see `Batch`. @throws StoreError */
+export async function commitBatch(
+  sql: Sql,
+  batch: PlannedBatch,
+  takesRefused?: Batch['takesRefused'],
+): Promise<CommittedLogs> {
   const taking = batch.logs.filter(({ taken }) => taken.length > 0)
   let logs: ReadonlyMap<number, ToldLog>
   let left: readonly PlannedLog[]
@@ -145,14 +150,19 @@ export async function commitBatch(sql: Sql, batch: PlannedBatch): Promise<Commit
     logs = logsOf(done?.logs)
     left = taking
   }
-  if (left.length > 0) await takeLeft(sql, left, batch)
+  if (left.length > 0) await takeLeft(sql, left, batch, takesRefused)
   // What left the archive before `TAKE` was still open then, and is nobody's now. What stays of it is swept (`InboxStore.sweep`).
   const gone = [...late, ...left.filter((log) => !log.lingers)]
   if (gone.length > 0) await sql.query(GONE_SINCE, takenOf(gone)).catch(() => undefined)
   return logs
 }
 /** Without an answer the batch comes again, and is found done. Refused it must not be halved: its entries are committed. */
-async function takeLeft(sql: Sql, left: readonly PlannedLog[], { entries }: PlannedBatch): Promise<void> {
+async function takeLeft(
+  sql: Sql,
+  left: readonly PlannedLog[],
+  { entries }: PlannedBatch,
+  takesRefused: Batch['takesRefused'],
+): Promise<void> {
   const params = [
     int8s(left, accountOf),
     texts(left, (log) => multirange(log.taken)),
@@ -160,6 +170,7 @@ async function takeLeft(sql: Sql, left: readonly PlannedLog[], { entries }: Plan
   ]
   await sql.query(TAKE, params).catch((error: unknown) => {
     if (entries.length === 0 || !(error instanceof StoreError && error.fault === 'refused')) throw error
+    takesRefused?.(error)
   })
 }
 

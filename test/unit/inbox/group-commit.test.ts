@@ -12,10 +12,14 @@ let store: FakeStore
 let group: GroupCommit
 /** What the members were told, in order. */
 let told: string[]
+/** Lines of the log. */
+let lines: string[]
+const errors = (): string[] => lines.map((line) => (JSON.parse(line) as { readonly msg: string }).msg)
 function begin(): void {
   store = new FakeStore()
-  group = new GroupCommit(store, isUnavailable, pino({ level: 'silent' }))
   told = []
+  lines = []
+  group = new GroupCommit(store, isUnavailable, pino({ level: 'error' }, { write: (line) => void lines.push(line) }))
 }
 beforeEach(() => {
   mock.timers.enable({ apis: ['setTimeout'] })
@@ -474,10 +478,23 @@ describe('takes', () => {
     ;(await store.next()).fail(refused())
     await flushed
     assert.equal(group.hasTakes(5), false)
+    assert.deepEqual(errors(), ['takes refused'])
     addAll('a')
     const next = await store.next()
     next.done()
     await group.flushed()
     assert.deepEqual(told, ['a kept 1'])
+  })
+
+  test('that the store refuses beside entries that it keeps are in the log', async () => {
+    group.take(1, 11, false)
+    addAll('a')
+    const call = await store.next()
+    assert.equal(call.batch.takes.length, 1)
+    call.batch.takesRefused?.(refused())
+    call.done()
+    await group.flushed()
+    assert.deepEqual(told, ['a kept 1'])
+    assert.deepEqual(errors(), ['takes refused'])
   })
 })

@@ -16,9 +16,12 @@ const answering = (fault: StoreError['fault']): Sql => ({
 const both = planBatch(batch([entry(1, 'a')], [takesOf(1, [10])]), 0)
 const takes = planBatch(batch([], [takesOf(1, [10])]), 0)
 
-test('a batch whose entries are committed is not refused for its takes: halved, they would come twice', async () => {
-  const logs = await commitBatch(answering('refused'), both)
+test('a batch whose entries are committed is not refused for its takes, which is told: halved, they would come twice', async () => {
+  const told: unknown[] = []
+  const logs = await commitBatch(answering('refused'), both, (error) => told.push(error))
   assert.equal(logs.get(1)?.head, 20)
+  assert.equal(told.length, 1)
+  assert.ok(told[0] instanceof StoreError)
 })
 
 test('takes alone are refused, and without an answer both come again', async () => {
