@@ -39,7 +39,12 @@ export function choresOf(
     },
   })
   return [
-    { what: 'expiry', everyMs: CLEAR_MS, work: () => inboxStore.expire(Date.now() - config.inbox.open_for) },
+    {
+      what: 'expiry',
+      everyMs: CLEAR_MS,
+      isDoneAtStart: true,
+      work: () => inboxStore.expire(Date.now() - config.inbox.open_for),
+    },
     {
       what: 'removal of what accounts have left',
       everyMs: LEFT_MS,
