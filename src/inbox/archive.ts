@@ -96,6 +96,16 @@ export interface ArchiveStore {
    * What nobody waits for is removed; what is open is delivered once more and then removed.
    */
   remove(account: number, filter: ArchiveFilter, limit: number): Promise<number>
+  /**
+   * What `end` does not find: among the `limit` entries above `after`, those that match and were kept more than a day after they were
+   * taken. `last`: where to go on; undefined when there are no more.
+   */
+  late(
+    account: number,
+    filter: Pick<ArchiveFilter, 'with'> & { readonly end: number },
+    after: number,
+    limit: number,
+  ): Promise<{ readonly ids: readonly number[]; readonly last: number | undefined }>
   /** Accounts whose archives grew, or hold something from before the time, among the `limit` accounts after this id, which end with `last`. */
   untidy(
     after: number,
@@ -113,13 +123,23 @@ export interface ArchiveStore {
 const AT_ONCE = 500
 /** Takes all that matches out of the archive, step by step, so that nobody has to wait for it; how many entries those were. */
 export async function deleteHistory(
-  store: Pick<ArchiveStore, 'remove'>,
+  store: Pick<ArchiveStore, 'remove' | 'late'>,
   account: number,
-  filter: Pick<ArchiveFilter, 'with' | 'end'>,
+  { with: contact, end }: Pick<ArchiveFilter, 'with' | 'end'>,
 ): Promise<number> {
-  for (let removed = 0; ; ) {
-    const step = await store.remove(account, filter, AT_ONCE)
-    removed += step
-    if (step < AT_ONCE) return removed
+  let removed = 0
+  for (let step = AT_ONCE; step === AT_ONCE; removed += step)
+    step = await store.remove(account, { with: contact, end }, AT_ONCE)
+  if (end === undefined) return removed
+  for (let after: number | undefined = 0; after !== undefined; ) {
+    const { ids, last }: Awaited<ReturnType<ArchiveStore['late']>> = await store.late(
+      account,
+      { with: contact, end },
+      after,
+      AT_ONCE,
+    )
+    if (ids.length > 0) removed += await store.remove(account, { ids }, AT_ONCE)
+    after = last
   }
+  return removed
 }

@@ -74,6 +74,7 @@ export class SealedArchiveStore implements ArchiveStore {
   readonly retracting: ArchiveStore['retracting']
   readonly retractions: ArchiveStore['retractions']
   readonly remove: ArchiveStore['remove']
+  readonly late: ArchiveStore['late']
   readonly untidy: ArchiveStore['untidy']
   readonly tidy: ArchiveStore['tidy']
   readonly usage: ArchiveStore['usage']
@@ -89,6 +90,7 @@ export class SealedArchiveStore implements ArchiveStore {
     this.retracting = (after, limit) => store.retracting(after, limit)
     this.retractions = (account, limit) => store.retractions(account, limit)
     this.remove = (account, filter, limit) => store.remove(account, filter, limit)
+    this.late = (account, filter, after, limit) => store.late(account, filter, after, limit)
     this.untidy = (after, limit, bounds) => store.untidy(after, limit, bounds)
     this.tidy = (account, bounds) => store.tidy(account, bounds)
     this.usage = (account) => store.usage(account)

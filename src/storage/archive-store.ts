@@ -228,6 +228,20 @@ export class SqlArchiveStore implements ArchiveStore {
     })
   }
 
+  async late(account: number, filter: Parameters<ArchiveStore['late']>[1], after: number, limit: number) {
+    const params: Param[] = [account, Math.max(after, idAt(filter.end + LATE_MS)), limit]
+    const conditions = [`e.at <= $${params.push(filter.end)}`, ...this.#peerIs(filter.with, params)]
+    const rows = await this.#database.query<{ id: number; matches: number }>(
+      `select e.id, case when ${conditions.join(' and ')} then 1 else 0 end as matches from entry e
+       where e.account_id = $1 and e.archived = 1 and e.id > $2 order by e.id limit $3`,
+      params,
+    )
+    return {
+      ids: rows.filter((row) => row.matches === 1).map((row) => row.id),
+      last: rows.length < limit ? undefined : rows.at(-1)?.id,
+    }
+  }
+
   async untidy(after: number, limit: number, { before, entries, bytes }: ArchiveBounds) {
     const rows = await this.#database.query<{ account_id: number; needs: number }>(
       `select a.account_id, case when a.head > a.counted_to or a.entries > $3 or a.bytes > $4 or a.oldest < $5
@@ -292,19 +306,22 @@ export class SqlArchiveStore implements ArchiveStore {
     const params: Param[] = [account, from, to]
     const param = (value: Param): string => `$${params.push(value)}`
     const parts = ['e.account_id = $1 and e.archived = 1 and e.id > $2 and e.id < $3']
-    if (filter.with !== undefined) parts.push(`e.contact = ${param(contactKey(bareOf(filter.with)))}`)
-    if (filter.with !== undefined) {
-      const same = `e.peer = ${param(filter.with)}`
-      if (isFull(filter.with)) parts.push(same)
-      else {
-        const prefix = param(`${filter.with}/`)
-        parts.push(`(${same} or substr(e.peer, 1, length(cast(${prefix} as text))) = ${prefix})`)
-      }
-    }
+    parts.push(...this.#peerIs(filter.with, params))
     if (start !== undefined) parts.push(`e.at >= ${param(start)}`)
     if (end !== undefined) parts.push(`e.at <= ${param(end)}`)
     if (ids !== undefined) parts.push(this.#dialect.listed('e.id', param(this.#dialect.list(ids))))
     return { text: parts.join(' and '), params }
+  }
+
+  /** Conditions on the other side of an entry `e`; what they need is added to `params`. */
+  #peerIs(peer: ArchiveFilter['with'], params: Param[]): readonly string[] {
+    if (peer === undefined) return []
+    const param = (value: Param): string => `$${params.push(value)}`
+    const contact = `e.contact = ${param(contactKey(bareOf(peer)))}`
+    const same = `e.peer = ${param(peer)}`
+    if (isFull(peer)) return [contact, same]
+    const prefix = param(`${peer}/`)
+    return [contact, `(${same} or substr(e.peer, 1, length(cast(${prefix} as text))) = ${prefix})`]
   }
 
   /** Keeps commits from moving the cursor meanwhile: what is open stays so until the transaction ends. */

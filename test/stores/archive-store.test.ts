@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { ArchiveFilter, PageBounds } from '../../src/inbox/archive.ts'
+import { type ArchiveFilter, deleteHistory, type PageBounds } from '../../src/inbox/archive.ts'
 import { contactKey } from '../../src/inbox/contact-key.ts'
 import { SqlArchiveStore } from '../../src/storage/archive-store.ts'
 import { planBatch } from '../../src/storage/batch-plan.ts'
@@ -278,6 +278,32 @@ withStores(
     assert.deepEqual(bodies(await store.page(id, {}, ALL)), ['b2', 'c1', 'c2'])
     assert.equal(await store.remove(id, { with: address('carol@example.org') }, 10), 2)
     assert.deepEqual(bodies(await store.page(id, {}, ALL)), ['b2'])
+  },
+  { now: () => NOW },
+)
+
+withStores(
+  'what was kept here long after its time, as by an import, is deleted by its time too',
+  async (stores) => {
+    const { archive: store } = stores
+    const { id } = await createAccount(stores, 'alice@example.org')
+    const year = 365 * 86_400_000
+    const ids = [
+      ...(await archive(stores, id, ['old 1', 'old 2', 'old 3'], { at: NOW - 2 * year })),
+      ...(await archive(stores, id, ['old 4'], { at: NOW - 2 * year, peer: 'carol@example.org/a' })),
+    ]
+    await archive(stores, id, ['waits'], { at: NOW - 2 * year, wanted: true })
+    await archive(stores, id, ['new 1'], { at: NOW })
+    const carol = { end: NOW - year, with: address('carol@example.org') }
+    assert.deepEqual(await store.late(id, carol, 0, 3), { ids: [], last: ids[2] })
+    assert.deepEqual(await store.late(id, carol, ids[2] ?? 0, 9), { ids: [ids[3]], last: undefined })
+    assert.equal(await deleteHistory(store, id, carol), 1)
+    assert.equal(await deleteHistory(store, id, { end: NOW - year }), 4)
+    assert.deepEqual(bodies(await store.page(id, {}, ALL)), ['new 1'])
+    assert.deepEqual(
+      (await openOf(stores.inbox, id)).map(([, body]) => body),
+      ['waits'],
+    )
   },
   { now: () => NOW },
 )

@@ -50,17 +50,24 @@ test('it stops between two steps when the server does', async () => {
 
 test('a history is deleted until nothing of it is left', async () => {
   let left = 1_234
+  const late = new Set([3, 700, 1_100])
   const removed = await deleteHistory(
     {
-      remove: (account, filter, limit) => {
-        assert.deepEqual([account, filter], [7, { end: 9 }])
+      remove: (account, { ids, ...filter }, limit) => {
+        if (ids !== undefined) return Promise.resolve(ids.filter((id) => late.delete(id)).length)
+        assert.deepEqual([account, filter], [7, { with: undefined, end: 9 }])
         const step = Math.min(limit, left)
         left -= step
         return Promise.resolve(step)
+      },
+      late: (account, filter, after, limit) => {
+        assert.deepEqual([account, filter], [7, { with: undefined, end: 9 }])
+        const ids = [...late].filter((id) => id > after && id <= after + limit)
+        return Promise.resolve({ ids, last: after + limit < 1_200 ? after + limit : undefined })
       },
     },
     7,
     { end: 9 },
   )
-  assert.deepEqual([removed, left], [1_234, 0])
+  assert.deepEqual([removed, left, late.size], [1_237, 0, 0])
 })
