@@ -51,10 +51,10 @@ export default defineFeature({
 
     async function answer(query: ArchiveQuery, session: Session): Promise<Element> {
       const account = await accountId(session.account)
-      const { filter, named } = filterOf(query)
+      const { filter, whole, named } = filterOf(query)
       const { max, backwards } = query.page
       if (max === 0) {
-        const [count] = await Promise.all([archive.count(account, filter, COUNT_UP_TO), check(account, named)])
+        const [count] = await Promise.all([archive.count(account, whole, COUNT_UP_TO), check(account, named)])
         return finElement(count === 0, { count })
       }
       const bounds = {
@@ -173,21 +173,28 @@ function send({ entries }: ArchivePage, { queryId, flip }: ArchiveQuery, session
   }
 }
 
-/** What is asked for in the archive's terms, and which entries were named and have to exist. @throws StanzaError item-not-found */
-function filterOf(query: ArchiveQuery): { readonly filter: ArchiveFilter; readonly named: readonly number[] } {
+/**
+ * What is asked for in the archive's terms, for its page and as a whole, and which entries were named and have to exist. @throws
+ * StanzaError item-not-found
+ */
+function filterOf(query: ArchiveQuery): {
+  readonly filter: ArchiveFilter
+  readonly whole: ArchiveFilter
+  readonly named: readonly number[]
+} {
   const { with: peer, start, end, page } = query
-  const after = [query.afterId, page.after].filter((id) => id !== undefined).map(idOf)
-  const before = [query.beforeId, page.before].filter((id) => id !== undefined).map(idOf)
+  const [afterId, beforeId, after, before] = [query.afterId, query.beforeId, page.after, page.before].map((id) =>
+    id === undefined ? undefined : idOf(id),
+  )
   const ids = query.ids?.map(idOf)
+  const whole: ArchiveFilter = { with: peer, start, end, after: afterId, before: beforeId, ids }
   const filter: ArchiveFilter = {
-    with: peer,
-    start,
-    end,
-    after: after.length === 0 ? undefined : Math.max(...after),
-    before: before.length === 0 ? undefined : Math.min(...before),
-    ids,
+    ...whole,
+    after: after === undefined ? afterId : Math.max(after, afterId ?? 0),
+    before: before === undefined ? beforeId : Math.min(before, beforeId ?? before),
   }
-  return { filter, named: [...after, ...before, ...(ids ?? [])] }
+  const named = [afterId, beforeId, after, before, ...(ids ?? [])].filter((id) => id !== undefined)
+  return { filter, whole, named }
 }
 function idOf(text: string): number {
   const id = entryIdOf(text)

@@ -3,7 +3,7 @@ export function formatDateTime(date: Date): string {
   return date.toISOString()
 }
 
-const DATE_TIME = /^(\d{4}-\d{2}-\d{2})T(\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,9}))?(?:Z|([+-])(\d{2}):(\d{2}))$/
+const DATE_TIME = /^(\d{4}-\d{2}-\d{2})T(\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?(?:Z|([+-])(\d{2}):(\d{2}))$/
 const MAX_LENGTH = 40
 
 /** Reads a Date of XEP-0082 (its first moment, UTC) or a DateTime; undefined when the text is neither. */
@@ -11,8 +11,11 @@ export function parseDay(text: string): Date | undefined {
   return parseDateTime(/^\d{4}-\d{2}-\d{2}$/.test(text) ? `${text}T00:00:00Z` : text)
 }
 
-/** Reads a DateTime of XEP-0082, cut to milliseconds; undefined when the text is none. A leap second is the second before it. */
-export function parseDateTime(text: string): Date | undefined {
+/**
+ * Reads a DateTime of XEP-0082, cut to milliseconds, or the first millisecond that is not before it; undefined when the text is none.
+ * A leap second is the second before it.
+ */
+export function parseDateTime(text: string, rounded: 'down' | 'up' = 'down'): Date | undefined {
   const parts = text.length > MAX_LENGTH ? null : DATE_TIME.exec(text)
   if (parts === null) return undefined
   const [
@@ -33,7 +36,8 @@ export function parseDateTime(text: string): Date | undefined {
   if (Number(offsetHours) > 14 || Number(offsetMinutes) > 59) return undefined
   const second = Math.min(Number(seconds), 59)
   const offset = (Number(offsetHours) * 60 + Number(offsetMinutes)) * (sign === '-' ? -60_000 : 60_000)
+  const more = rounded === 'up' && /[1-9]/.test(fraction.slice(3)) ? 1 : 0
   const ofDay =
-    ((Number(hours) * 60 + Number(minutes)) * 60 + second) * 1000 + Number(fraction.padEnd(3, '0').slice(0, 3))
+    ((Number(hours) * 60 + Number(minutes)) * 60 + second) * 1000 + Number(fraction.padEnd(3, '0').slice(0, 3)) + more
   return new Date(midnight + ofDay - offset)
 }

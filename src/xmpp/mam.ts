@@ -40,8 +40,11 @@ export interface ArchiveQuery {
   readonly flip: boolean
 }
 
-/** Reads a `<query/>`. @throws StanzaError bad-request, jid-malformed, policy-violation; feature-not-implemented for unknown fields (§4.1.5) */
+/** Reads a `<query/>`. @throws StanzaError bad-request, jid-malformed, policy-violation; feature-not-implemented for unknown fields (§4.1.5), and for nodes */
 export function readArchiveQuery(query: Element): ArchiveQuery {
+  // §6.1.3 reserves it for the archives of nodes (XEP-0442): an account's messages are no answer to that.
+  if (query.attrs.node !== undefined)
+    throw new StanzaError('feature-not-implemented', { text: 'There are no archives of nodes here.' })
   const form = formOf(query)
   const queryId = query.attrs.queryid
   if (queryId !== undefined && queryId.length > MAX_QUERY_ID)
@@ -77,9 +80,10 @@ function readWith(form: DataForm): Jid | undefined {
   if (jid === undefined) throw new StanzaError('jid-malformed', { text: 'with is an address.' })
   return jid
 }
-function readTime(form: DataForm, name: string): number | undefined {
+function readTime(form: DataForm, name: 'start' | 'end'): number | undefined {
   if (!form.fields.has(name)) return undefined
-  const date = parseDateTime(fieldValue(form, name) ?? '')
+  // Times are kept in milliseconds: what is before the start is not among them, by however little (§4.1.2).
+  const date = parseDateTime(fieldValue(form, name) ?? '', name === 'start' ? 'up' : 'down')
   if (date === undefined) throw new StanzaError('bad-request', { text: `${name} is a time (XEP-0082).` })
   return date.getTime()
 }

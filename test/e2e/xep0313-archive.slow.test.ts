@@ -128,6 +128,10 @@ story('by conversation, time and ids, each and together', async (tell) => {
     ['12', { end: time(1) }],
     ['23', { start: time(1), end: time(2) }],
     ['', { start: time(2), end: time(1) }],
+    // Times are kept in milliseconds; what is a little later than the first is not the first any more.
+    ['2345', { start: time(0).replace('Z', '5Z') }],
+    ['12345', { start: time(0).replace('Z', '000000000Z') }],
+    ['1', { end: time(0).replace('Z', '9999999999Z') }],
     ['345', { 'after-id': second }],
     ['123', { 'before-id': fourth }],
     ['3', { 'after-id': second, 'before-id': fourth }],
@@ -171,6 +175,10 @@ story('page by page, forwards and backwards, until it is complete', async (tell)
   const conversationPage = await results(phone, query({ 'after-id': ids[0] ?? '' }, '<max>1</max><before/>'))
   assert.equal(conversationPage.bodies, '5')
   assert.deepEqual((await results(phone, query({}, '<max>0</max>'))).set, { count: '5' })
+  // Where a page is to begin does not make the result set smaller (XEP-0059 §2.2).
+  for (const edge of [`<after>${ids[2]}</after>`, `<before>${ids[2]}</before>`, '<before/>'])
+    assert.deepEqual((await results(phone, query({}, `<max>0</max>${edge}`))).set, { count: '5' })
+  assert.deepEqual((await results(phone, query({ 'after-id': ids[2] ?? '' }, '<max>0</max>'))).set, { count: '2' })
   assert.equal((await results(phone, query({}, '<max>99999999999999999999</max>'))).bodies, '12345')
 })
 
@@ -199,6 +207,7 @@ story('ids that the archive does not hold, and what is no query, are errors', as
     ['bad-request', query({ 'include-groupchat': 'perhaps' })],
     ['policy-violation', query({ ids: Array.from({ length: 101 }, () => known) })],
     ['policy-violation', query().replace('q1', 'q'.repeat(257))],
+    ['feature-not-implemented', query().replace('queryid', `node='urn:xmpp:microblog:0' queryid`)],
     ['bad-request', query({ with: romeo }).replace(`<value>${MAM}`, '<value>urn:xmpp:mam:1')],
     ['bad-request', query({ with: romeo }).replace(`'submit'`, `'form'`)],
   ]

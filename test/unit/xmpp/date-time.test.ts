@@ -18,6 +18,10 @@ it('reads zones and fractions of any length', () => {
   assert.equal(parseDateTime('1969-07-20T21:56:15-05:00')?.toISOString(), '1969-07-21T02:56:15.000Z')
   assert.equal(parseDateTime('2026-01-01T00:30:00.1+05:30')?.toISOString(), '2025-12-31T19:00:00.100Z')
   assert.equal(parseDateTime('2026-01-01T00:00:00.123456789Z')?.toISOString(), '2026-01-01T00:00:00.123Z')
+  assert.equal(parseDateTime('2026-01-01T00:00:00.1234567890Z')?.toISOString(), '2026-01-01T00:00:00.123Z')
+  assert.equal(parseDateTime('2026-01-01T00:00:00.1234567890Z', 'up')?.toISOString(), '2026-01-01T00:00:00.124Z')
+  assert.equal(parseDateTime('2026-01-01T00:00:00.123000Z', 'up')?.toISOString(), '2026-01-01T00:00:00.123Z')
+  assert.equal(parseDateTime('2026-12-31T23:59:59.9991Z', 'up')?.toISOString(), '2027-01-01T00:00:00.000Z')
   assert.equal(parseDateTime('2016-12-31T23:59:60Z')?.toISOString(), '2016-12-31T23:59:59.000Z')
 })
 it('reads nothing else', () => {
