@@ -9,10 +9,10 @@ import { z } from 'zod'
 import type { AccountView } from '../contract/account-view.ts'
 import { defineFeature } from '../contract/feature.ts'
 import { on } from '../contract/hook.ts'
-import type { KeptRetraction } from '../inbox/archive.ts'
+import type { KeptRetraction, Tombstone } from '../inbox/archive.ts'
 import { KeyedQueue } from '../util/keyed-queue.ts'
 import { NS_RETRACT } from '../xmpp/ns.ts'
-import { retractionOf, tombstoneOf } from '../xmpp/retraction.ts'
+import { isRepeated, retractionOf, tombstoneOf } from '../xmpp/retraction.ts'
 import type { Message } from '../xmpp/stanza.ts'
 
 /** Work that waits for the store. It is noted, and done later all the same. */
@@ -37,13 +37,20 @@ export default defineFeature({
     const queue = new KeyedQueue<number>()
     let waiting = 0
 
-    /** The newest message of that id, if it is its author's to take back. */
+    /**
+     * The newest message of that id, if it is its author's to take back, and others that are the same: a client that could not know
+     * whether a message had arrived has sent it again.
+     */
     async function find(account: number, { id: before, contact, direction, retraction }: KeptRetraction) {
+      const found: Tombstone[] = []
+      let meant: Uint8Array | undefined
       for (const { id, payload } of await archive.candidates(account, contact, direction, retraction.of, before)) {
         const tombstone = tombstoneOf(payload, retraction, new Date())
-        if (tombstone !== undefined) return { id, payload: tombstone }
+        if (tombstone === undefined) continue
+        meant ??= payload
+        if (isRepeated(meant, payload)) found.push({ id, payload: tombstone })
       }
-      return undefined
+      return found
     }
     async function carryOut(account: number): Promise<void> {
       let kept: readonly KeptRetraction[]

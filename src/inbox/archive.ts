@@ -49,6 +49,8 @@ export interface ArchiveBounds {
   readonly bytes: number
 }
 
+/** What is left of an archived entry, under its id. */
+export type Tombstone = Pick<ArchivedEntry, 'id' | 'payload'>
 /** A message that takes an earlier one back, is committed, and has not been carried out yet. */
 export interface KeptRetraction {
   /** Its own in the account's log: what it takes back lies below. */
@@ -85,12 +87,8 @@ export interface ArchiveStore {
   retracting(after: number, limit: number): Promise<readonly number[]>
   /** Those of one account, at most so many, the oldest first. */
   retractions(account: number, limit: number): Promise<readonly KeptRetraction[]>
-  /** Carries one out: gives the entry, if there is one, its tombstone, and forgets the retraction. False when somebody has done that. */
-  retract(
-    account: number,
-    retraction: number,
-    buried: { readonly id: number; readonly payload: Uint8Array } | undefined,
-  ): Promise<boolean>
+  /** Carries one out: gives the entries, if there are any, their tombstones, and forgets the retraction. False when somebody has done that. */
+  retract(account: number, retraction: number, buried: readonly Tombstone[]): Promise<boolean>
   /**
    * Takes at most `limit` entries out of the archive, the oldest first, and returns how many those were: 0 when none is left.
    * What nobody waits for is removed; what is open is delivered once more and then removed.

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import { type Payload, type PayloadSeal, SealError } from '../account/payload-seal.ts'
-import type { ArchivedEntry, ArchiveFilter, ArchivePage, ArchiveStore, PageBounds } from './archive.ts'
+import type { ArchivedEntry, ArchiveFilter, ArchivePage, ArchiveStore, PageBounds, Tombstone } from './archive.ts'
 import type { Batch, InboxStore, NewEntry } from './store.ts'
 
 /** What an entry that cannot be opened comes with: no stanza, so whoever wants one passes it over. */
@@ -107,17 +107,20 @@ export class SealedArchiveStore implements ArchiveStore {
     const entries = await openedEntries(args[0], await this.#store.candidates(...args), this.#seal, this.#log)
     return entries.filter(({ payload }) => payload !== UNREADABLE)
   }
-  async retract(account: number, retraction: number, buried: Parameters<ArchiveStore['retract']>[2]): Promise<boolean> {
-    const payload = buried && (await this.#sealedFor(account, buried.id, buried.payload))
-    return this.#store.retract(account, retraction, payload && { id: buried.id, payload })
+  async retract(account: number, retraction: number, buried: readonly Tombstone[]): Promise<boolean> {
+    return this.#store.retract(account, retraction, await this.#sealedFor(account, buried))
   }
-  /** A payload for an entry that is there; undefined when it is gone. */
-  async #sealedFor(account: number, id: number, payload: Uint8Array): Promise<Uint8Array | undefined> {
-    if (!this.#seal.isOn) return payload
+  /** Payloads for those of the entries that are there. */
+  async #sealedFor(account: number, buried: readonly Tombstone[]): Promise<readonly Tombstone[]> {
+    if (!this.#seal.isOn || buried.length === 0) return buried
+    const payloads = new Map(buried.map(({ id, payload }) => [id, payload]))
     // What its payload is bound to never changes.
-    const { entries } = await this.#store.page(account, { ids: [id] }, { edge: 'first', entries: 1, bytes: 1 })
-    const [old] = entries
-    return old && (await this.#seal.seal(payloadOf(account, { ...old, payload })))
+    const bounds = { edge: 'first', entries: buried.length, bytes: Number.MAX_SAFE_INTEGER } as const
+    const { entries } = await this.#store.page(account, { ids: [...payloads.keys()] }, bounds)
+    const sealed = await this.#seal.sealAll(
+      entries.map((old) => payloadOf(account, { ...old, payload: payloads.get(old.id) as Uint8Array })),
+    )
+    return entries.map(({ id }, i) => ({ id, payload: sealed[i] as Uint8Array }))
   }
 }
 

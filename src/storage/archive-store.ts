@@ -8,6 +8,7 @@ import type {
   ArchiveStore,
   KeptRetraction,
   PageBounds,
+  Tombstone,
 } from '../inbox/archive.ts'
 import { contactKey } from '../inbox/contact-key.ts'
 import { messageKey } from '../inbox/message-key.ts'
@@ -180,7 +181,7 @@ export class SqlArchiveStore implements ArchiveStore {
     )
     return rows.map(({ id, wish }) => ({ id, ...(JSON.parse(wish) as Omit<KeptRetraction, 'id'>) }))
   }
-  retract(account: number, retraction: number, buried: Parameters<ArchiveStore['retract']>[2]): Promise<boolean> {
+  retract(account: number, retraction: number, buried: readonly Tombstone[]): Promise<boolean> {
     return this.#database.transaction(async (sql) => {
       await this.#lock(sql, account)
       const [wish] = await sql.query('delete from retraction where account_id = $1 and id = $2 returning id', [
@@ -188,7 +189,7 @@ export class SqlArchiveStore implements ArchiveStore {
         retraction,
       ])
       if (wish === undefined) return false
-      if (buried !== undefined) await this.#replace(sql, account, buried.id, buried.payload)
+      for (const { id, payload } of buried) await this.#replace(sql, account, id, payload)
       return true
     })
   }

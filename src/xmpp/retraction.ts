@@ -1,7 +1,8 @@
 import { formatDateTime } from './date-time.ts'
 import { child, el } from './element.ts'
 import { bareOf, type Jid, parseJid } from './jid.ts'
-import { NS_RETRACT } from './ns.ts'
+import { NS_CLIENT, NS_DELAY, NS_RETRACT } from './ns.ts'
+import { escapeText, serialize } from './serialize.ts'
 import { type Message, readOwn, Stanza, typeOf } from './stanza.ts'
 
 const NS_MUC_USER = 'http://jabber.org/protocol/muc#user'
@@ -42,4 +43,16 @@ export function tombstoneOf(payload: Uint8Array, retraction: Retraction, at: Dat
   const mark = el('retracted', NS_RETRACT, { id: retraction.id, stamp: formatDateTime(at) })
   const receiver = to === undefined ? undefined : parseJid(to)
   return Stanza.of({ kind: 'message', type: typeOf('message', type), id, from: author, to: receiver }, mark).bytes
+}
+
+/** Whether one message was sent twice, the second time perhaps with a note of its delay. */
+export function isRepeated(one: Uint8Array, other: Uint8Array): boolean {
+  return contentOf(one).equals(contentOf(other))
+}
+const NOTHING = Buffer.alloc(0)
+function contentOf(payload: Uint8Array): Buffer {
+  const { element, content } = readOwn(payload)
+  if (child(element, 'delay', NS_DELAY) === undefined) return content ?? NOTHING
+  const kept = element.children.filter((c) => typeof c === 'string' || c.ns !== NS_DELAY)
+  return Buffer.from(kept.map((c) => (typeof c === 'string' ? escapeText(c) : serialize(c, NS_CLIENT))).join(''))
 }

@@ -134,6 +134,30 @@ for (const hint of ['no-store', 'no-permanent-store'])
     await laptop.receivesNothing()
   })
 
+story('what a device has sent again, not knowing that it had arrived, is taken back each time', async (told) => {
+  const romeo = await told.client('romeo', 'orchard')
+  const phone = await told.client('juliet', 'phone')
+  await phone.isAvailable()
+  const words = `repeated by ${romeo.bare}`
+  await romeo.sends(said(phone.bare, 'm1', `older, ${words.length}`) + said(phone.bare, 'm1', words))
+  const again = await told.client('romeo', 'balcony')
+  const delay = `<delay xmlns='urn:xmpp:delay' stamp='2026-11-26T09:00:00Z'/>`
+  for (const id of ['m1', 'm1']) assert.equal((await phone.receivesAny()).attrs.id, id)
+  await again.sends(said(phone.bare, 'm1', words).replace('</message>', `${delay}</message>`))
+  assert.equal((await phone.receivesAny()).attrs.id, 'm1')
+  await again.sends(takesBack(phone.bare, 'm1'))
+  assert.equal((await phone.receivesAny()).attrs.id, 'r-m1')
+  for (const one of [phone, again]) {
+    const [older = '', ...rest] = await buriedIn(one)
+    assert.match(older, /older/, 'the same id does not make it the same message')
+    assert.deepEqual(
+      rest.map((xml) => /<(retracted|retract|body)[ >]/.exec(xml)?.[1]),
+      ['retracted', 'retracted', 'retract'],
+    )
+  }
+  await isGone(told, words)
+})
+
 story('nobody takes back what others have said, in whichever archive', async ({ client }) => {
   const romeo = await client('romeo', 'orchard')
   const mallory = await client('mallory', 'm')

@@ -50,7 +50,7 @@ export async function bury(
 ): Promise<void> {
   const retracts = { of: 'm1', id: 'r1', from: address('peer@example.org/phone'), isInRoom: false }
   const [wish = 0] = await commit({ inbox }, [entry(account, '', { wanted: false, retracts })])
-  assert.equal(await store.retract(account, wish, { id, payload }), true)
+  assert.equal(await store.retract(account, wish, [{ id, payload }]), true)
 }
 
 /** A chat message of a conversation. */

@@ -228,14 +228,14 @@ withStores('a retraction is noted by the commit that keeps it, and goes with its
   ])
   assert.deepEqual(bodies(await store.page(bob.id, {}, ALL)), [])
 
-  const buried = { id: first, payload: bytes('x') }
+  const buried = [{ id: first, payload: bytes('x') }]
   assert.equal(await store.retract(alice.id, wish ?? 0, buried), true)
   assert.deepEqual(bodies(await store.page(alice.id, {}, ALL)), ['x', 'wish', 'more'])
   assert.equal((await store.usage(alice.id)).bytes, 1)
   // Whoever else has seen the note finds the tombstone, and might take an older message for what was meant.
-  assert.equal(await store.retract(alice.id, wish ?? 0, { id: first, payload: bytes('another') }), false)
+  assert.equal(await store.retract(alice.id, wish ?? 0, [{ id: first, payload: bytes('another') }]), false)
   assert.deepEqual(bodies(await store.page(alice.id, {}, ALL)), ['x', 'wish', 'more'])
-  assert.equal(await store.retract(bob.id, notStored ?? 0, undefined), true)
+  assert.equal(await store.retract(bob.id, notStored ?? 0, []), true)
   assert.deepEqual(await store.retracting(0, 9), [])
 })
 

@@ -4,7 +4,7 @@ import { ARCHIVE_ALL } from '../../../src/account/archiving.ts'
 import type { AccountView } from '../../../src/contract/account-view.ts'
 import type { Direction, Stations } from '../../../src/contract/hook.ts'
 import retraction from '../../../src/features/xep0424-retraction.ts'
-import type { ArchiveStore, KeptRetraction } from '../../../src/inbox/archive.ts'
+import type { ArchiveStore, KeptRetraction, Tombstone } from '../../../src/inbox/archive.ts'
 import { el } from '../../../src/xmpp/element.ts'
 import { type BareJid, bareOf, type Jid } from '../../../src/xmpp/jid.ts'
 import { NS_CLIENT, NS_RETRACT } from '../../../src/xmpp/ns.ts'
@@ -58,15 +58,11 @@ async function setUp({ kept = [], noted = [], fails = false }: Scene) {
     retracting: (after: number) =>
       Promise.resolve([...new Set(noted.map(({ account }) => account).filter((account) => account > after))].sort()),
     retractions: (account: number) => Promise.resolve(noted.filter((one) => one.account === account)),
-    retract: async (
-      account: number,
-      id: number,
-      buried: { readonly id: number; readonly payload: Uint8Array } | undefined,
-    ) => {
+    retract: async (account: number, id: number, buried: readonly Tombstone[]) => {
       const at = noted.findIndex((one) => one.account === account && one.id === id)
       if (at < 0) return false
       noted.splice(at, 1)
-      if (buried !== undefined) await replace(account, buried.id, buried.payload)
+      for (const { id: of, payload } of buried) await replace(account, of, payload)
       return true
     },
   } satisfies Pick<ArchiveStore, 'candidates' | 'retract' | 'retracting' | 'retractions'>
