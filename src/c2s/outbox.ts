@@ -91,13 +91,17 @@ export class Outbox {
       if (entry?.id !== undefined && (oldest === undefined || entry.id < oldest)) oldest = entry.id
     return oldest
   }
-  /** Entries that were not confirmed are somebody else's now: they are not sent again (policy `exclusive`). @returns them */
+  /**
+   * Entries that were not confirmed are somebody else's now: they are not sent again (policy `exclusive`). Results of the archive are
+   * what this session has asked for. @returns the entries
+   */
   dropEntries(): readonly (Entry | StoredSent)[] {
     const dropped: (Entry | StoredSent)[] = []
     this.#sent.drop((sent) => {
-      if (sent.entry === undefined) return false
+      const { entry } = sent
+      if (entry === undefined || (!isOwn(entry) && entry.isResult === true)) return false
       this.#left(sent)
-      dropped.push(sent.entry)
+      dropped.push(entry)
       return true
     })
     return dropped

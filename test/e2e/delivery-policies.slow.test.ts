@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import type { Element } from '../../src/xmpp/element.ts'
+import { archiveSaid } from '../helpers/archive-samples.ts'
 import { logIn, NS_SM } from '../helpers/login.ts'
+import { write } from '../helpers/match-element.ts'
 import { PASSWORD, story } from '../helpers/story.ts'
 
 /** DESIGN.md section 5: who is offered a message, and until when it is open. */
@@ -110,6 +112,38 @@ for (const archive of [true, false])
     },
     { config: { inbox: { delivery: 'exclusive' }, features: archive ? {} : { archive: false } } },
   )
+
+story(
+  'exclusive: a page of the archive that a lost device had asked for comes whole when it resumes',
+  async ({ client, account, stores }) => {
+    const romeo = await account('romeo')
+    const juliet = await account('juliet')
+    await archiveSaid(stores, juliet, [
+      { from: `${romeo}/a`, to: juliet, body: '1' },
+      { from: `${juliet}/b`, to: romeo, body: '2' },
+      { from: `${romeo}/a`, to: juliet, body: '3' },
+    ])
+    const desk = await client('juliet', 'desk1', { manualAcks: true })
+    await desk.enablesAcks({ resume: true })
+    await desk.isAvailable()
+    desk.acks()
+    const h = desk.handled
+    await desk.sends(`<iq type='set' id='page'><query xmlns='urn:xmpp:mam:2'/></iq>`)
+    const page = async (): Promise<string> => {
+      const heard: string[] = []
+      for (;;) {
+        const e = await desk.receivesAny()
+        if (e.attrs.id === 'page') return heard.join('')
+        heard.push(/<body>(.)/.exec(write(e))?.[1] ?? '')
+      }
+    }
+    assert.equal(await page(), '123')
+    desk.drops()
+    assert.equal((await desk.resumes({ h })).name, 'resumed')
+    assert.equal(await page(), '123', 'it has none of it yet')
+  },
+  exclusive,
+)
 
 story(
   'every-device: each known device gets each message, now or when it next comes',

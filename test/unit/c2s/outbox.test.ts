@@ -199,9 +199,15 @@ describe('entries', () => {
     outbox.add(a, undefined)
     outbox.add(b, log(1))
     outbox.add(c, undefined)
+    const result = message('d', 40)
+    outbox.add(result, { id: 2, isArchived: true, isResult: true })
     outbox.dropEntries()
-    assert.deepEqual([outbox.oldestId, outbox.bytes, outbox.has(1)], [undefined, size(a, c), false])
+    assert.deepEqual([outbox.oldestId, outbox.bytes, outbox.has(1)], [2, size(a, c, result), false])
     outbox.resend(wire)
-    assert.deepEqual(written, [a.bytes.toString(), c.bytes.toString()])
+    assert.deepEqual(
+      written,
+      [a, c, result].map((stanza) => stanza.bytes.toString()),
+      'what it asked for, it gets',
+    )
   })
 })
