@@ -64,6 +64,8 @@ export class Entry {
   id: number | undefined
   /** The wanted entry before it, see `Placed`. */
   prev = 0
+  /** Taken, and another session has still to read it. */
+  lingers = false
   readonly account: number
   readonly policy: Policy
   readonly isArchived: boolean

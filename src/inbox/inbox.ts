@@ -120,6 +120,7 @@ export class Inbox implements Timed {
     const was = entry.state
     if (was === 'taken' || was === 'refused') return
     entry.state = 'taken'
+    entry.lingers = lingers && !entry.isArchived
     if (was === 'held') {
       const lane = this.#lanes.get(entry.account)
       if (lane) {
@@ -127,7 +128,7 @@ export class Inbox implements Timed {
         this.#sweepLane(entry.account, lane)
       }
     } else if (was === 'kept' && entry.id !== undefined) {
-      this.#takenKept(entry.account, { id: entry.id, prev: entry.prev }, lingers && !entry.isArchived)
+      this.#takenKept(entry.account, { id: entry.id, prev: entry.prev }, entry.lingers)
     }
     // While it is committing, `kept` comes and takes it there.
     if (was === 'kept') return
@@ -326,7 +327,7 @@ export class Inbox implements Timed {
     if (entry.sent !== undefined) entry.sent.id = sentPlace?.id
     const wasTaken = entry.state === 'taken'
     if (wasTaken) {
-      this.#takenKept(entry.account, place, false)
+      this.#takenKept(entry.account, place, entry.lingers)
     } else {
       entry.state = 'kept'
       entry.sender?.settled(entry.number)

@@ -291,6 +291,19 @@ describe('what others have still to read', () => {
     assert.deepEqual(store.swept, [])
   })
 
+  test('lingers too when it is taken while it is committed, for whoever has come meanwhile', async () => {
+    const entry = inbox.hold(to(JULIET, 'a', sender, 11), [phone])
+    inbox.commitHeld(JULIET)
+    const call = await store.next()
+    inbox.taken(entry, true)
+    call.done()
+    await turn()
+    assert.deepEqual(await takes(), [{ account: JULIET, ids: [1], from: 0, lingers: true }])
+    inbox.passed(JULIET)
+    await rests()
+    assert.deepEqual(store.swept, [JULIET])
+  })
+
   test('nobody is swept of whom nothing lingers', async () => {
     inbox.taken(await kept('a'), false)
     await takes()
