@@ -315,7 +315,7 @@ export class Inbox implements Timed {
       always,
     )
     if (!isAdded) return false
-    this.#quota.added(entry.account, stanza.content.length)
+    this.#quota.added(entry.account, stanza.content.length, this)
     lane.committing++
     lane.last = entry
     return true
