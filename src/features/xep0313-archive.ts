@@ -81,7 +81,8 @@ export default defineFeature({
           answer: ({ payload, session }) => {
             const query = readArchiveQuery(payload)
             // Who reads the archive first is not given besides what it holds (DESIGN.md section 5).
-            const isKnown = session.priority === undefined ? session.skipWaiting() : undefined
+            const isReading = session.priority === undefined && query.page.max !== 0
+            const isKnown = isReading ? session.skipWaiting() : undefined
             return queue.run(session, async () => {
               await isKnown
               return answer(query, session)

@@ -321,6 +321,15 @@ async function comes(device: XmppClient, count: number): Promise<readonly (strin
   return heard
 }
 
+story('who asks only how much the archive holds is given what waits', async (told) => {
+  const romeo = await speaker(told, 'romeo')
+  const phone = await told.client('juliet', 'phone', { manualAcks: true })
+  await romeo.sends(chat(phone.bare, 'm1'))
+  await romeo.isAcknowledged()
+  assert.deepEqual(await readsFirst(phone, '<max>0</max>'), [])
+  assert.deepEqual(await comes(phone, 1), ['m1'])
+})
+
 story('who reads the archive first is not given what waits; others are', async (told) => {
   const { client } = told
   const romeo = await speaker(told, 'romeo')
