@@ -16,7 +16,7 @@ const ID = { name: 'stanza-id', ns: NS_SID }
 
 export default defineFeature({
   name: 'stanza_id',
-  xeps: [{ number: 359, version: '0.7.0', status: 'complete', note: 'ids tell when a message was kept' }],
+  xeps: [{ number: 359, version: '0.7.0', status: 'partial', note: 'ids tell when a message was kept (§6)' }],
   config: z.strictObject({}).prefault({}),
   disco: { server: [NS_SID], account: [NS_SID] },
   metrics: {},
