@@ -36,9 +36,12 @@ export interface Session extends Recipient {
   flag(name: SessionFlag, on: boolean): void
 }
 
-/** Who handed us a stanza. `stream` and `number` name it for `h` (XEP-0198) and for what a client resends after a crash. */
+/**
+ * Who handed us a stanza. `stream` and `number` name it for `h` (XEP-0198) and for what a client resends after a crash; `settled` is
+ * called when one that was pending is settled.
+ */
 export type Origin =
-  | { readonly kind: 'client'; readonly session: Session; readonly number: number }
+  | { readonly kind: 'client'; readonly session: Session; readonly number: number; readonly settled?: () => void }
   | { readonly kind: 'remote'; readonly domain: Domain }
   /** `safe`: of a message that must not get lost, which even a full inbox takes; called when it is committed or taken. */
-  | { readonly kind: 'server'; readonly safe?: () => void }
+  | { readonly kind: 'server'; readonly safe?: () => void; readonly settled?: () => void }

@@ -1,5 +1,5 @@
 import type { AccountView } from '../contract/account-view.ts'
-import type { Direction } from '../contract/hook.ts'
+import type { Awaitable, Direction } from '../contract/hook.ts'
 import type { Origin } from '../contract/session.ts'
 import type { Entry } from '../inbox/entry.ts'
 import type { Inbox } from '../inbox/inbox.ts'
@@ -14,7 +14,7 @@ import { stanzaId } from '../xmpp/stanza-id.ts'
 import { isRequest } from './destination.ts'
 import type { LocalSession, LocalSessions, Pushed } from './local.ts'
 import type { Relay } from './relay.ts'
-import type { Progress } from './route.ts'
+import { type Progress, settle } from './route.ts'
 import { isReceipt, targetsOf } from './targets.ts'
 
 export interface DeliverDeps {
@@ -91,20 +91,26 @@ export class Delivery {
     this.#deps.bounce(message, new StanzaError('service-unavailable'), origin)
   }
   /**
-   * What is not kept waits for what is being committed for the account; while it waits it counts as pending. `isLate`: it has waited,
-   * and what was asked of the account before may be otherwise by now.
+   * What is not kept waits for what is being committed for the account; while it waits, or its work does, it counts as pending.
+   * `isLate`: it has waited, and what was asked of the account before may be otherwise by now.
    */
-  inOrder(account: number, origin: Origin, work: (isLate: boolean) => void): Progress {
+  inOrder(account: number, origin: Origin, work: (isLate: boolean) => Awaitable<void>): Progress {
     let isWaiting = false
+    let isUnderWay = false
+    const done = (): void => {
+      if (isWaiting) settle(origin)
+    }
     const isDone = this.#deps.inbox.after(account, () => {
       try {
-        work(isWaiting)
+        const waiting = work(isWaiting)
+        isUnderWay = waiting instanceof Promise
+        if (waiting instanceof Promise) void waiting.then(done, done)
       } finally {
-        if (isWaiting && origin.kind === 'client') (origin.session as LocalSession).settled(origin.number)
+        if (!isUnderWay) done()
       }
     })
     isWaiting = true
-    return isDone ? 'settled' : 'pending'
+    return isDone && !isUnderWay ? 'settled' : 'pending'
   }
 
   #entry(

@@ -11,6 +11,7 @@ import type { Bus } from '../presence/bus.ts'
 import type { RegisteredSession, Registry } from '../presence/registry.ts'
 import { isBlocked } from '../roster/blocking.ts'
 import type { RosterStore } from '../roster/store.ts'
+import { KeyedQueue } from '../util/keyed-queue.ts'
 import { type BareJid, bareJid, bareOf, type Domain, type FullJid, isFull, type Jid } from '../xmpp/jid.ts'
 import type { Retraction } from '../xmpp/retraction.ts'
 import { errorReply, type Iq, type Kind, type Message, type Presence, type Stanza } from '../xmpp/stanza.ts'
@@ -25,7 +26,7 @@ import type { LocalSession, LocalSessions } from './local.ts'
 import type { PresenceStep } from './presence.ts'
 import { receiveFromClient } from './receive.ts'
 import { type Frame, Relay } from './relay.ts'
-import { type Line, type Progress, route } from './route.ts'
+import { type Line, type Progress, route, settle } from './route.ts'
 import { StationRunner, type Work } from './stations.ts'
 import { ViewCache } from './views.ts'
 
@@ -67,6 +68,8 @@ export class Router implements Line, LinePort {
   #stations: StationRunner
   /** Stanzas that wait for an account's view, in order. */
   readonly #arriving = new Map<BareJid, (() => void)[]>()
+  /** By a session's address and another bare one: presence under way from one to the other, and what came after it. */
+  readonly #pairs = new KeyedQueue<string>()
 
   constructor(deps: RouterDeps) {
     this.#deps = deps
@@ -126,14 +129,14 @@ export class Router implements Line, LinePort {
   /** A stanza of a client, the `number`th of its stream. @throws StreamError */
   fromClient(raw: RawElement, session: LocalSession, number: number): Progress {
     const { stanza, fault } = receiveFromClient(raw, session)
-    const origin: Origin = { kind: 'client', session, number }
+    const origin: ClientOrigin = { kind: 'client', session, number }
     if (fault !== undefined) {
       this.bounce(stanza, fault, origin)
       return 'settled'
     }
     return this.#fromStation(stanza, session, origin)
   }
-  #fromStation(stanza: Stanza, session: LocalSession, origin: Origin): Progress {
+  #fromStation(stanza: Stanza, session: LocalSession, origin: ClientOrigin): Progress {
     if (this.#stations.isEmpty('fromClient', stanza)) return this.#sent(stanza, session, origin)
     return this.#guarded('fromClient', stanza, origin, () =>
       this.#stations.run('fromClient', { stanza, session }, (event) => ({
@@ -142,7 +145,38 @@ export class Router implements Line, LinePort {
       })),
     )
   }
-  #sent(stanza: Stanza, session: LocalSession, origin: Origin): Progress {
+  #sent(stanza: Stanza, session: LocalSession, origin: ClientOrigin): Progress {
+    const { kind, to } = stanza
+    if (to === undefined || (kind !== 'presence' && this.#pairs.size === 0))
+      return this.#dispatched(stanza, session, origin)
+    return this.#inTurn(stanza, to, session, origin)
+  }
+  /** Presence may wait for the store. Nothing of its session to the same address, bare or full, overtakes it (RFC 6120 §10.1). */
+  #inTurn(stanza: Stanza, to: Jid, session: LocalSession, origin: ClientOrigin): Progress {
+    let progress: Progress = 'pending'
+    let isLate = false
+    const work = (): Awaitable<void> => {
+      if (stanza.kind !== 'presence') {
+        start(origin)
+        return
+      }
+      const { promise, resolve } = Promise.withResolvers<void>()
+      start({ ...origin, settled: resolve })
+      if (progress === 'pending') return promise
+    }
+    const start = (from: ClientOrigin): void => {
+      if (!isLate) {
+        progress = this.#dispatched(stanza, session, from)
+        return
+      }
+      progress = this.#guarded('fromClient', stanza, from, () => this.#dispatched(stanza, session, from))
+      if (progress === 'settled') settle(from)
+    }
+    void this.#pairs.run(`${session.jid} ${bareOf(to)}`, work)
+    isLate = true
+    return progress
+  }
+  #dispatched(stanza: Stanza, session: LocalSession, origin: ClientOrigin): Progress {
     if (stanza.kind !== 'presence') return route(this, this.#deps.served, stanza, origin)
     try {
       return this.#presenceSent(stanza as Presence, session, origin)
@@ -260,15 +294,15 @@ export class Router implements Line, LinePort {
     }
     const { account } = view
     const step = () => this.#presenceTo(stanza as Presence, view, origin)
-    if (stanza.kind !== 'iq' && account === undefined) step()
-    let progress: Progress = 'settled'
-    if (stanza.kind === 'iq') progress = this.#delivery.iq(stanza as Iq, view, sessions, origin)
-    else if (account !== undefined) progress = this.#delivery.inOrder(account.id, origin, step)
+    if (stanza.kind === 'iq')
+      return { progress: this.#delivery.iq(stanza as Iq, view, sessions, origin), entry: undefined }
+    const progress =
+      account === undefined ? this.#when(step(), origin) : this.#delivery.inOrder(account.id, origin, step)
     return { progress, entry: undefined }
   }
-  #presenceTo(presence: Presence, view: AccountView, origin: Origin): void {
+  #presenceTo(presence: Presence, view: AccountView, origin: Origin): Awaitable<void> {
     try {
-      void this.#presence?.toAccount(presence, view)
+      return this.#presence?.toAccount(presence, view)
     } catch (error) {
       if (!(error instanceof StanzaError)) throw error
       this.bounce(presence, error, origin)
@@ -298,7 +332,7 @@ export class Router implements Line, LinePort {
     return undefined
   }
   /** Each copy goes the whole way of a message of its own; the one that was sent is settled when all are. */
-  #spread(message: Message, spread: MessageHandler['spread'], origin: Origin & { readonly kind: 'client' }): Progress {
+  #spread(message: Message, spread: MessageHandler['spread'], origin: ClientOrigin): Progress {
     const session = origin.session as LocalSession
     let copies: readonly Message[] = []
     const made = this.#guarded('fromClient', message, origin, () => {
@@ -308,7 +342,7 @@ export class Router implements Line, LinePort {
     if (copies.length === 0) return made
     const parts = session.split(origin.number, copies.length)
     for (const [i, copy] of copies.entries()) {
-      const part: Origin = { kind: 'client', session, number: parts[i] as number }
+      const part: ClientOrigin = { kind: 'client', session, number: parts[i] as number }
       if (this.#fromStation(copy, session, part) === 'settled') settle(part)
     }
     return 'pending'
@@ -328,6 +362,10 @@ export class Router implements Line, LinePort {
 
   submit(stanza: Stanza): void {
     route(this, this.#deps.served, stanza, SERVER)
+  }
+  pass(presence: Presence): Awaitable<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    if (route(this, this.#deps.served, presence, { kind: 'server', settled: resolve }) === 'pending') return promise
   }
   /** The same for what an account must hear of, however full its inbox is: true when it is committed or taken, false when it is not in time. */
   notify(message: Message): Promise<boolean> {
@@ -470,10 +508,7 @@ const DESTINATIONS = ['account', 'answer', 'remote', 'service'] as const satisfi
 function senderOf(stanza: Stanza, origin: Origin): BareJid | undefined {
   return stanza.kind === 'message' && origin.kind === 'client' ? origin.session.account : undefined
 }
-/** Tells the sender's stream that its stanza is safe. */
-function settle(origin: Origin): void {
-  if (origin.kind === 'client') (origin.session as LocalSession).settled(origin.number)
-}
+type ClientOrigin = Origin & { readonly kind: 'client' }
 const SERVER: Origin = { kind: 'server' }
 /** Whoever waits for a notice gives up after 15 s. */
 const NOTICE_MS = 5_000

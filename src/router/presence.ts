@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { AccountView, Views } from '../contract/account-view.ts'
 import type { Awaitable } from '../contract/hook.ts'
-import type { LinePort, PresencePort } from '../contract/ports.ts'
+import type { PresencePort } from '../contract/ports.ts'
 import type { Session } from '../contract/session.ts'
 import { available, maySee, parsePriority, requests, watched, watchers } from '../presence/broadcast.ts'
 import type { RegisteredSession, Registry } from '../presence/registry.ts'
@@ -16,10 +16,10 @@ import { NS_CLIENT } from '../xmpp/ns.ts'
 import { errorReply, type Presence, payloadText, readOwn, Stanza } from '../xmpp/stanza.ts'
 import { StanzaError } from '../xmpp/stanza-error.ts'
 import { delayElement, presenceOf, probe, requestOf, subscriptionStanza, unavailable } from './presence-stanza.ts'
-import { type KeyOf, MAX_KEPT_BYTES, Subscriptions } from './subscriptions.ts'
+import { type KeyOf, MAX_KEPT_BYTES, type PresenceLine, Subscriptions } from './subscriptions.ts'
 
 export interface PresenceParts {
-  readonly line: LinePort
+  readonly line: PresenceLine
   readonly registry: Registry
   readonly views: Views
   readonly rosters: Rosters
@@ -103,15 +103,19 @@ export class PresenceStep implements PresencePort {
     }
   }
 
-  /** Subscription stanzas of a client (§3): changes its roster, then routes. @throws StanzaError bad-request, policy-violation */
+  /** Subscription stanzas of a client (§3): changes its roster, then routes; done when the contact's is changed too. @throws StanzaError bad-request, policy-violation */
   subscription(presence: Presence, session: Session): Awaitable<void> {
     const { to } = presence
     const type = subscriptionTypeOf(presence)
     if (to === undefined || type === undefined)
       throw new StanzaError('bad-request', { text: 'A subscription needs an address.' })
-    return this.#forClient(presence, session, () =>
-      this.#subscriptions.outbound(type, presence, session.account, bareOf(to)),
+    const arriving: Awaitable<void>[] = []
+    const send = (sent: Presence): void => void arriving.push(this.#parts.line.pass(sent))
+    const changed = this.#forClient(presence, session, () =>
+      this.#subscriptions.outbound(type, presence, session.account, bareOf(to), send),
     )
+    // Beside the account's own order: the contact's may be waiting for that.
+    return whenKnown(changed, () => allOf(arriving))
   }
 
   /** Any presence for a local account, from here or elsewhere. Whether the account exists does not show. @throws StanzaError bad-request, policy-violation */

@@ -2,9 +2,17 @@ import type { Origin } from '../contract/session.ts'
 import type { BareJid, Domain, Jid } from '../xmpp/jid.ts'
 import type { Iq, Stanza } from '../xmpp/stanza.ts'
 import { destinationOf, type Served } from './destination.ts'
+import type { LocalSession } from './local.ts'
 
 /** Settled: nothing of the stanza is open. Pending: the sender's `settled` or `refused` is called later, with the stanza's number. */
 export type Progress = 'settled' | 'pending'
+
+/** Tells whoever sent a pending stanza that it is settled. */
+export function settle(origin: Origin): void {
+  if (origin.kind === 'remote') return
+  if (origin.kind === 'client') (origin.session as LocalSession).settled(origin.number)
+  origin.settled?.()
+}
 
 export interface Line {
   /** Finds the handler and answers; the only step that may take long, and it holds up nobody. */

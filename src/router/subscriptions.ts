@@ -20,8 +20,14 @@ export const MAX_KEPT_BYTES = 32_768
 
 export type KeyOf = (account: Account) => Promise<PublishedKey | undefined>
 
+/** The line, as presence needs it beyond what features see. */
+export interface PresenceLine extends LinePort {
+  /** Like `submit`; done when the presence is dealt with where it goes, as far as that is here. Never rejects. */
+  pass(presence: Presence): Awaitable<void>
+}
+
 export interface SubscriptionParts {
-  readonly line: LinePort
+  readonly line: PresenceLine
   readonly registry: Registry
   readonly views: Views
   readonly rosters: Rosters
@@ -31,7 +37,7 @@ export interface SubscriptionParts {
 
 /** Carries out what the subscription table decides: stanzas, pushes and presence, in RFC 6121 §3's order. */
 export class Subscriptions implements PresencePort {
-  readonly #line: LinePort
+  readonly #line: PresenceLine
   readonly #registry: Registry
   readonly #views: Views
   readonly #rosters: Rosters
@@ -46,8 +52,14 @@ export class Subscriptions implements PresencePort {
     this.#log = parts.log
   }
 
-  /** A stanza from the account to a contact. @throws RosterError */
-  async outbound(type: SubscriptionType, presence: Presence, account: BareJid, contact: BareJid): Promise<void> {
+  /** A stanza from the account to a contact; `send` is given what the contact gets. @throws RosterError */
+  async outbound(
+    type: SubscriptionType,
+    presence: Presence,
+    account: BareJid,
+    contact: BareJid,
+    send: (presence: Presence) => void,
+  ): Promise<void> {
     const view = this.#views.peek(account) ?? (await this.#views.load(account))
     const change = await this.#rosters.apply(view, contact, 'outbound', type)
     if (change.changed) this.#views.changed(account)
@@ -55,11 +67,11 @@ export class Subscriptions implements PresencePort {
     // §3.1.2: stamped with the bare JIDs of both.
     if (change.pass) {
       const carried = type === 'subscribe' ? await this.#withKey(presence, view) : presence
-      this.#line.submit(carried.with({ from: account, to: contact }))
+      send(carried.with({ from: account, to: contact }))
     }
     const [saw, sees] = [seesUs(change.before), seesUs(change.after)]
-    if (!saw && sees) await this.announce(account, contact)
-    if (saw && !sees) await this.withdraw(account, contact)
+    if (!saw && sees) await this.announce(account, contact, send)
+    if (saw && !sees) await this.withdraw(account, contact, send)
   }
 
   /** A stanza from a contact to the account. @throws RosterError */
@@ -120,15 +132,16 @@ export class Subscriptions implements PresencePort {
     })
   }
   /** To a contact who may see it now (§3.1.5). */
-  announce(account: BareJid, to: Jid): Awaitable<void> {
+  announce(account: BareJid, to: Jid, send: (presence: Presence) => void = this.#submit): Awaitable<void> {
     return whenKnown(this.#registry.of(account), (sessions) => {
-      for (const session of available(sessions)) this.#line.submit(presenceOf(session, to))
+      for (const session of available(sessions)) send(presenceOf(session, to))
     })
   }
   /** To a contact who may no longer see it, each resource goes away (§3.2.2, §3.3.3). */
-  withdraw(account: BareJid, to: Jid): Awaitable<void> {
+  withdraw(account: BareJid, to: Jid, send: (presence: Presence) => void = this.#submit): Awaitable<void> {
     return whenKnown(this.#registry.of(account), (sessions) => {
-      for (const session of available(sessions)) this.#line.submit(unavailable(session.jid, to))
+      for (const session of available(sessions)) send(unavailable(session.jid, to))
     })
   }
+  readonly #submit = (presence: Presence): void => this.#line.submit(presence)
 }

@@ -1,11 +1,11 @@
 import { pino } from 'pino'
 import { ARCHIVE_ALL } from '../../src/account/archiving.ts'
 import type { AccountView, Views } from '../../src/contract/account-view.ts'
-import type { LinePort } from '../../src/contract/ports.ts'
 import type { Session, SessionFlag } from '../../src/contract/session.ts'
 import type { RegisteredSession, Registry } from '../../src/presence/registry.ts'
 import { Rosters } from '../../src/roster/roster.ts'
 import { type PresenceParts, PresenceStep } from '../../src/router/presence.ts'
+import type { PresenceLine } from '../../src/router/subscriptions.ts'
 import { type BareJid, bareOf, type Domain, domainOf, type FullJid, fullJid, type Jid } from '../../src/xmpp/jid.ts'
 import { type Presence, Stanza } from '../../src/xmpp/stanza.ts'
 import { StanzaError } from '../../src/xmpp/stanza-error.ts'
@@ -58,7 +58,7 @@ export class PresenceWorld {
   readonly store = new MemoryRosterStore()
   readonly rosters: Rosters
   readonly step: PresenceStep
-  readonly line: LinePort
+  readonly line: PresenceLine
   readonly registry: Registry
   readonly views: Views
   /** For other domains, as XML. */
@@ -109,6 +109,7 @@ export class PresenceWorld {
     }
     this.line = {
       submit: (stanza) => this.#submit(stanza),
+      pass: (presence) => this.#submit(presence),
       sendTo: (recipient, stanza) => this.#sessions.get(recipient.jid)?.send(stanza),
     }
     this.step = new PresenceStep({
