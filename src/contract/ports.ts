@@ -48,6 +48,11 @@ export interface DiscoPort {
 }
 /** What a change of a roster means for others; the step of the line that keeps presence does it. */
 export interface PresencePort {
+  /**
+   * Works on an account's roster in the order in which requests, presence and subscriptions of its devices came (RFC 6120 §10.1); what
+   * comes of it is told before what comes next begins.
+   */
+  inOrder<T>(account: BareJid, work: () => Promise<T>): Promise<T>
   /** A roster push to every interested resource of the account, on all nodes (RFC 6121 §2.1.6). */
   push(account: BareJid, change: Pick<RosterChange, 'contact' | 'after' | 'version'>): Awaitable<void>
   /** Ends the subscriptions and requests of an item that was removed, both ways (RFC 6121 §2.5.2). */

@@ -96,14 +96,16 @@ export default defineFeature({
           target: 'self',
           name: 'query',
           ns: NS_ROSTER,
-          answer: ({ payload, session }) => get(payload, session).catch(explain),
+          answer: ({ payload, session }) =>
+            presence.inOrder(session.account, () => get(payload, session)).catch(explain),
         },
         {
           type: 'set',
           target: 'self',
           name: 'query',
           ns: NS_ROSTER,
-          answer: ({ payload, session }) => set(payload, session).catch(explain),
+          answer: ({ payload, session }) =>
+            presence.inOrder(session.account, () => set(payload, session)).catch(explain),
         },
       ],
       hooks: [

@@ -3,6 +3,7 @@ import type { AccountView } from '../contract/account-view.ts'
 import type { IqHandler } from '../contract/handler.ts'
 import type { Origin, Session } from '../contract/session.ts'
 import { isBlocked } from '../roster/blocking.ts'
+import { KeyedQueue } from '../util/keyed-queue.ts'
 import type { Element } from '../xmpp/element.ts'
 import { bareOf, domainOf, localOf } from '../xmpp/jid.ts'
 import { errorReply, type Iq, resultOf } from '../xmpp/stanza.ts'
@@ -33,6 +34,8 @@ interface Lane {
   readonly waiting: { readonly iq: Iq; readonly origin: Origin }[]
   /** Of those that wait. */
   bytes: number
+  /** What it asks of its own account, by namespace: done in its order (RFC 6120 §10.1). */
+  readonly own: KeyedQueue<string>
 }
 
 /** Finds the handler of a request to us or to one of our accounts, and answers (RFC 6120 §8.2.3, §10.3.3, §10.5.1). */
@@ -65,7 +68,7 @@ export class Answers {
   #laneOf(session: Session): Lane {
     const known = this.#lanes.get(session)
     if (known !== undefined) return known
-    const lane: Lane = { underWay: 0, waiting: [], bytes: 0 }
+    const lane: Lane = { underWay: 0, waiting: [], bytes: 0, own: new KeyedQueue() }
     this.#lanes.set(session, lane)
     return lane
   }
@@ -82,7 +85,7 @@ export class Answers {
   #start(iq: Iq, origin: Origin, lane: Lane | undefined): void {
     let answer: Element | undefined | Promise<Element | undefined>
     try {
-      answer = this.#ask(iq, origin)
+      answer = this.#ask(iq, origin, lane)
     } catch (error) {
       this.#fail(iq, origin, error)
       return
@@ -101,7 +104,7 @@ export class Answers {
       .finally(() => lane !== undefined && this.#done(lane))
   }
 
-  #ask(iq: Iq, origin: Origin): Element | undefined | Promise<Element | undefined> {
+  #ask(iq: Iq, origin: Origin, lane: Lane | undefined): Element | undefined | Promise<Element | undefined> {
     const first = iq.children[0]
     if (first === undefined) throw new StanzaError('bad-request')
     const find = (target: string) => this.#handlers.get(`${target} ${iq.type} ${first.name} ${first.ns}`)
@@ -113,7 +116,10 @@ export class Answers {
     }
     if (session !== undefined && bare === session.account) {
       const own = find('self')
-      if (own?.target === 'self') return own.answer({ ...call, session })
+      if (own?.target === 'self') {
+        const answer = () => own.answer({ ...call, session })
+        return lane === undefined ? answer() : lane.own.run(first.ns, answer)
+      }
     }
     if (bare === (domainOf(bare) as string)) {
       const handler = find('server')

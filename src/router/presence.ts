@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { AccountView, Views } from '../contract/account-view.ts'
 import type { Awaitable } from '../contract/hook.ts'
@@ -141,6 +142,15 @@ export class PresenceStep implements PresencePort {
   /** The session is gone without having said so; to be called while `session.priority` tells what it was. The caller forgets it. */
   sessionEnded(session: Session): Awaitable<void> {
     return this.#leave(session, unavailable(session.jid, undefined), session.priority !== undefined)
+  }
+  inOrder<T>(account: BareJid, work: () => Promise<T>): Promise<T> {
+    const { promise, resolve, reject } = Promise.withResolvers<T>()
+    void this.#queue.run(account, async () => {
+      await work().then(resolve, reject)
+      // By then whoever waits for it has answered.
+      await nextTurn()
+    })
+    return promise
   }
   push(account: BareJid, change: Pick<RosterChange, 'contact' | 'after' | 'version'>): Awaitable<void> {
     return this.#subscriptions.push(account, change)

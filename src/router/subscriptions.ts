@@ -36,7 +36,7 @@ export interface SubscriptionParts {
 }
 
 /** Carries out what the subscription table decides: stanzas, pushes and presence, in RFC 6121 §3's order. */
-export class Subscriptions implements PresencePort {
+export class Subscriptions implements Omit<PresencePort, 'inOrder'> {
   readonly #line: PresenceLine
   readonly #registry: Registry
   readonly #views: Views

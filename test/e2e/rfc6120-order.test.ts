@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { befriend } from '../helpers/contacts.ts'
+import { write } from '../helpers/match-element.ts'
 import { story } from '../helpers/story.ts'
 import type { XmppClient } from '../helpers/xmpp-client.ts'
 
@@ -42,3 +43,96 @@ for (const type of ['subscribe', 'subscribed', 'unsubscribe', 'unsubscribed']) {
     assert.deepEqual(heard, [`presence ${type}`, 'message chat', 'presence', 'message headline', 'iq get'])
   })
 }
+
+type Methods = Record<string, (...args: unknown[]) => Promise<unknown>>
+/** Of these methods of a store, to be named before the first request: the next call after `holds` gets there when it is let go. */
+function gated(store: object, ...names: readonly string[]): { holds(): () => void } {
+  const methods = store as Methods
+  let next: Promise<void> | undefined
+  for (const name of names) {
+    const real = methods[name]?.bind(store) as Methods[string]
+    methods[name] = async (...args) => {
+      const waiting = next
+      next = undefined
+      await waiting
+      return real(...args)
+    }
+  }
+  return {
+    holds: () => {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      next = promise
+      return resolve
+    },
+  }
+}
+
+story(
+  'the roster comes before the presence of those who are on it',
+  async ({ client, stores }) => {
+    const store = gated(stores.rosters, 'load', 'since')
+    const romeo = await client('romeo', 'garden', hears)
+    const juliet = await client('juliet', 'balcony', hears)
+    await befriend(romeo, juliet)
+    await juliet.isAvailable()
+    const phone = await client('romeo', 'phone', hears)
+    for (const ver of ['', ` ver='1-0'`]) {
+      await phone.asks('get', ROSTER)
+      const go = store.holds()
+      await phone.sends(`<iq type='get' id='r'><query xmlns='jabber:iq:roster'${ver}/></iq><presence/>`)
+      await phone.asks('get', PING)
+      go()
+      const first = await phone.receives(`<iq type='result' id='r' to='${phone.jid}' from='${romeo.bare}'>{...}</iq>`)
+      if (first.children.length === 0) assert.equal((await phone.receivesAny()).name, 'iq')
+      await phone.receivesAnyOrder(
+        `<presence from='${phone.jid}' to='{any}'/>`,
+        `<presence from='${juliet.jid}' to='{any}'/>`,
+      )
+      await phone.sends(`<presence type='unavailable'/>`)
+    }
+  },
+  { config: {} },
+)
+
+story(
+  'what a client asks of its own account is done in its order',
+  async ({ client, account, stores }) => {
+    const store = gated(stores.privateXml, 'get', 'set')
+    const romeo = await client('romeo', 'garden')
+    const juliet = await account('juliet')
+    const item = (attrs: string) => `<query xmlns='jabber:iq:roster'><item jid='${juliet}'${attrs}/></query>`
+    const note = (content: string) =>
+      `<query xmlns='jabber:iq:private'><x xmlns='urn:example:note'>${content}</x></query>`
+    const blocklist = `<blocklist xmlns='urn:xmpp:blocking'/>`
+    const iq = (type: string, payload: string) => `<iq type='${type}' id='${type}'>${payload}</iq>`
+    const answers = async (xml: string): Promise<string> => {
+      await romeo.sends(xml)
+      let e = await romeo.receivesAny()
+      while (e.attrs.id !== 'get') e = await romeo.receivesAny()
+      return write(e)
+    }
+    await romeo.asks('set', item(` name='J'`))
+    assert.match(
+      await answers(
+        `${iq('set', item(` subscription='remove'`))}<presence to='${juliet}' type='subscribe'/>${iq('get', ROSTER)}`,
+      ),
+      /<item jid='juliet[^>]* name='juliet[^>]* ask='subscribe'/,
+    )
+    assert.match(
+      await answers(`<presence to='${juliet}' type='unsubscribe'/>${iq('set', item(` name='C'`))}${iq('get', ROSTER)}`),
+      /<item jid='juliet[^>]* name='C' subscription='none'\/>/,
+    )
+    const go = store.holds()
+    await romeo.sends(iq('set', note('new')) + iq('get', note('')))
+    await romeo.asks('get', PING)
+    go()
+    assert.match(await answers(''), />new</)
+    assert.match(
+      await answers(
+        iq('set', `<block xmlns='urn:xmpp:blocking'><item jid='${juliet}'/></block>`) + iq('get', blocklist),
+      ),
+      /<item jid='juliet/,
+    )
+  },
+  { config: {} },
+)
