@@ -146,38 +146,12 @@ export class Router implements Line, LinePort {
     )
   }
   #sent(stanza: Stanza, session: LocalSession, origin: ClientOrigin): Progress {
-    const { kind, to } = stanza
-    if (to === undefined || (kind !== 'presence' && this.#pairs.size === 0))
-      return this.#dispatched(stanza, session, origin)
-    return this.#inTurn(stanza, to, session, origin)
-  }
-  /** Presence may wait for the store. Nothing of its session to the same address, bare or full, overtakes it (RFC 6120 §10.1). */
-  #inTurn(stanza: Stanza, to: Jid, session: LocalSession, origin: ClientOrigin): Progress {
-    let progress: Progress = 'pending'
-    let isLate = false
-    const work = (): Awaitable<void> => {
-      if (stanza.kind !== 'presence') {
-        start(origin)
-        return
-      }
-      const { promise, resolve } = Promise.withResolvers<void>()
-      start({ ...origin, settled: resolve })
-      if (progress === 'pending') return promise
+    if (stanza.kind !== 'presence') {
+      const { to } = stanza
+      return to === undefined || this.#pairs.size === 0
+        ? route(this, this.#deps.served, stanza, origin)
+        : this.#inTurn(stanza, to, session, origin)
     }
-    const start = (from: ClientOrigin): void => {
-      if (!isLate) {
-        progress = this.#dispatched(stanza, session, from)
-        return
-      }
-      progress = this.#guarded('fromClient', stanza, from, () => this.#dispatched(stanza, session, from))
-      if (progress === 'settled') settle(from)
-    }
-    void this.#pairs.run(`${session.jid} ${bareOf(to)}`, work)
-    isLate = true
-    return progress
-  }
-  #dispatched(stanza: Stanza, session: LocalSession, origin: ClientOrigin): Progress {
-    if (stanza.kind !== 'presence') return route(this, this.#deps.served, stanza, origin)
     try {
       return this.#presenceSent(stanza as Presence, session, origin)
     } catch (error) {
@@ -187,14 +161,67 @@ export class Router implements Line, LinePort {
     }
   }
   /** Undirected presence and subscriptions have no single destination: they are a step of their own. */
-  #presenceSent(presence: Presence, session: LocalSession, origin: Origin): Progress {
+  #presenceSent(presence: Presence, session: LocalSession, origin: ClientOrigin): Progress {
     const step = this.#presence
     if (step === undefined) return 'settled'
-    if (presence.to === undefined && (presence.type === '' || presence.type === 'unavailable'))
+    const { to, type } = presence
+    if (to === undefined && (type === '' || type === 'unavailable'))
       return this.#when(step.fromClient(presence, session), origin)
-    if (SUBSCRIPTIONS.has(presence.type)) return this.#when(step.subscription(presence, session), origin)
+    if (SUBSCRIPTIONS.has(type)) return this.#when(this.#subscribed(step, presence, session), origin)
     step.directed(presence, session)
-    return route(this, this.#deps.served, presence, origin)
+    return to === undefined
+      ? route(this, this.#deps.served, presence, origin)
+      : this.#inTurn(presence, to, session, origin)
+  }
+  /**
+   * Presence may wait for the store. Nothing of its session to the same address, bare or full, overtakes it (RFC 6120 §10.1); where
+   * none is under way, what is sent goes at once.
+   */
+  #inTurn(stanza: Stanza, to: Jid, session: LocalSession, origin: ClientOrigin): Progress {
+    let progress: Progress = 'pending'
+    let isLate = false
+    const start = (from: ClientOrigin): void => {
+      if (!isLate) {
+        progress = route(this, this.#deps.served, stanza, from)
+        return
+      }
+      // Whoever is gone meanwhile has been said to be.
+      const isOver =
+        stanza.kind === 'presence' && stanza.type === '' && this.#deps.sessions.get(session.jid) !== session
+      progress = isOver
+        ? 'settled'
+        : this.#guarded('fromClient', stanza, from, () => route(this, this.#deps.served, stanza, from))
+      if (progress === 'settled') settle(from)
+    }
+    void this.#pairs.run(pairOf(session, to), () => {
+      if (stanza.kind !== 'presence') {
+        start(origin)
+        return undefined
+      }
+      const { promise, resolve } = Promise.withResolvers<void>()
+      start({ ...origin, settled: resolve })
+      return progress === 'pending' ? promise : undefined
+    })
+    isLate = true
+    return progress
+  }
+  /** A subscription changes the sender's roster in the order of the account; what its contact is told takes its turn like all else. */
+  #subscribed(step: PresenceStep, presence: Presence, session: LocalSession): Awaitable<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    let isTurn = false
+    let tell: (() => Awaitable<void>) | undefined
+    const go = (): void => {
+      if (isTurn && tell !== undefined) resolve(tell())
+    }
+    step.subscription(presence, session, (told) => {
+      tell = told
+      go()
+    })
+    return this.#pairs.run(pairOf(session, presence.to ?? session.account), () => {
+      isTurn = true
+      go()
+      return promise
+    })
   }
   /** Work that is waited for counts as pending, so that nobody can pile it up. It never rejects. */
   #when(work: Awaitable<void>, origin: Origin): Progress {
@@ -510,6 +537,7 @@ function senderOf(stanza: Stanza, origin: Origin): BareJid | undefined {
 }
 type ClientOrigin = Origin & { readonly kind: 'client' }
 const SERVER: Origin = { kind: 'server' }
+const pairOf = (session: LocalSession, to: Jid): string => `${session.jid} ${bareOf(to)}`
 /** Whoever waits for a notice gives up after 15 s. */
 const NOTICE_MS = 5_000
 const SUBSCRIPTIONS: ReadonlySet<string> = new Set(['subscribe', 'subscribed', 'unsubscribe', 'unsubscribed'])

@@ -104,19 +104,24 @@ export class PresenceStep implements PresencePort {
     }
   }
 
-  /** Subscription stanzas of a client (§3): changes its roster, then routes; done when the contact's is changed too. @throws StanzaError bad-request, policy-violation */
-  subscription(presence: Presence, session: Session): Awaitable<void> {
+  /**
+   * Subscription stanzas of a client (§3): changes its roster, then calls `changed` with what tells the contact, which is done when the
+   * contact's roster is changed too, and never rejects. @throws StanzaError bad-request, policy-violation
+   */
+  subscription(presence: Presence, session: Session, changed: (tell: () => Awaitable<void>) => void): void {
     const { to } = presence
     const type = subscriptionTypeOf(presence)
     if (to === undefined || type === undefined)
       throw new StanzaError('bad-request', { text: 'A subscription needs an address.' })
-    const arriving: Awaitable<void>[] = []
-    const send = (sent: Presence): void => void arriving.push(this.#parts.line.pass(sent))
-    const changed = this.#forClient(presence, session, () =>
-      this.#subscriptions.outbound(type, presence, session.account, bareOf(to), send),
-    )
-    // Beside the account's own order: the contact's may be waiting for that.
-    return whenKnown(changed, () => allOf(arriving))
+    let isChanged = false
+    const work = this.#forClient(presence, session, async () => {
+      const tell = await this.#subscriptions.outbound(type, presence, session.account, bareOf(to))
+      isChanged = true
+      changed(() => tell().catch(this.#logged))
+    })
+    void whenKnown(work, () => {
+      if (!isChanged) changed(() => undefined)
+    })
   }
 
   /** Any presence for a local account, from here or elsewhere. Whether the account exists does not show. @throws StanzaError bad-request, policy-violation */

@@ -8,7 +8,7 @@ import type { Registry } from '../presence/registry.ts'
 import type { RosterChange, Rosters } from '../roster/roster.ts'
 import type { RosterItem } from '../roster/store.ts'
 import { isPendingOut, isSeen, type SubscriptionType, seesUs, stateOf } from '../roster/subscription.ts'
-import { whenKnown } from '../util/awaitable.ts'
+import { allOf, whenKnown } from '../util/awaitable.ts'
 import { type BareJid, bareOf, type Jid } from '../xmpp/jid.ts'
 import { type PublishedKey, publishedKey } from '../xmpp/public-key.ts'
 import { contactElement, removedElement, rosterElement } from '../xmpp/roster.ts'
@@ -52,26 +52,28 @@ export class Subscriptions implements Omit<PresencePort, 'inOrder'> {
     this.#log = parts.log
   }
 
-  /** A stanza from the account to a contact; `send` is given what the contact gets. @throws RosterError */
+  /** A stanza from the account to a contact. Returns what tells the contact, done when that is dealt with there. @throws RosterError */
   async outbound(
     type: SubscriptionType,
     presence: Presence,
     account: BareJid,
     contact: BareJid,
-    send: (presence: Presence) => void,
-  ): Promise<void> {
+  ): Promise<() => Promise<void>> {
     const view = this.#views.peek(account) ?? (await this.#views.load(account))
     const change = await this.#rosters.apply(view, contact, 'outbound', type)
     if (change.changed) this.#views.changed(account)
     if (change.push) await this.push(account, change)
-    // §3.1.2: stamped with the bare JIDs of both.
-    if (change.pass) {
-      const carried = type === 'subscribe' ? await this.#withKey(presence, view) : presence
-      send(carried.with({ from: account, to: contact }))
-    }
+    const carried = change.pass && type === 'subscribe' ? await this.#withKey(presence, view) : presence
     const [saw, sees] = [seesUs(change.before), seesUs(change.after)]
-    if (!saw && sees) await this.announce(account, contact, send)
-    if (saw && !sees) await this.withdraw(account, contact, send)
+    return async () => {
+      const arriving: Awaitable<void>[] = []
+      const send = (sent: Presence): void => void arriving.push(this.#line.pass(sent))
+      // §3.1.2: stamped with the bare JIDs of both.
+      if (change.pass) send(carried.with({ from: account, to: contact }))
+      if (!saw && sees) await this.announce(account, contact, send)
+      if (saw && !sees) await this.withdraw(account, contact, send)
+      await allOf(arriving)
+    }
   }
 
   /** A stanza from a contact to the account. @throws RosterError */

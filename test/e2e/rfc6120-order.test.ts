@@ -45,23 +45,25 @@ for (const type of ['subscribe', 'subscribed', 'unsubscribe', 'unsubscribed']) {
 }
 
 type Methods = Record<string, (...args: unknown[]) => Promise<unknown>>
-/** Of these methods of a store, to be named before the first request: the next call after `holds` gets there when it is let go. */
-function gated(store: object, ...names: readonly string[]): { holds(): () => void } {
+/** Of these methods of a store, to be named before the first request: one call, when so many passed, gets there when it is let go. */
+function gated(store: object, ...names: readonly string[]): { holds(after?: number): () => void } {
   const methods = store as Methods
-  let next: Promise<void> | undefined
+  let next: { passing: number; readonly gate: Promise<void> } | undefined
   for (const name of names) {
     const real = methods[name]?.bind(store) as Methods[string]
     methods[name] = async (...args) => {
-      const waiting = next
-      next = undefined
-      await waiting
+      if (next !== undefined && next.passing-- === 0) {
+        const { gate } = next
+        next = undefined
+        await gate
+      }
       return real(...args)
     }
   }
   return {
-    holds: () => {
+    holds: (passing = 0) => {
       const { promise, resolve } = Promise.withResolvers<void>()
-      next = promise
+      next = { passing, gate: promise }
       return resolve
     },
   }
@@ -133,6 +135,31 @@ story(
       ),
       /<item jid='juliet/,
     )
+  },
+  { config: {} },
+)
+
+story(
+  'who is gone before its presence had its turn does not come back',
+  async ({ client, stores }) => {
+    const store = gated(stores.rosters, 'change')
+    const romeo = await client('romeo', 'garden', hears)
+    const phone = await client('romeo', 'phone', hears)
+    const juliet = await client('juliet', 'balcony', hears)
+    await phone.isAvailable()
+    await juliet.isAvailable()
+    // The change of juliet's roster; that of romeo's own has passed.
+    const go = store.holds(1)
+    await romeo.sends(
+      `<presence to='${juliet.bare}' type='subscribe'/><presence to='${juliet.jid}'/><presence to='${phone.jid}' id='mark'/>`,
+    )
+    await phone.receives(`<presence from='${romeo.jid}' to='${phone.jid}' id='mark'/>`)
+    romeo.drops()
+    await phone.receives(`<presence from='${romeo.jid}' to='${phone.jid}' type='unavailable'/>`)
+    go()
+    await juliet.receives(`<presence from='${romeo.bare}' to='${juliet.bare}' type='subscribe'/>`)
+    await juliet.receives(`<presence from='${romeo.jid}' to='${juliet.jid}' type='unavailable'/>`)
+    await juliet.receivesNothing()
   },
   { config: {} },
 )

@@ -163,7 +163,9 @@ export class PresenceWorld {
     if (to === undefined) {
       this.#wait(this.step.fromClient(presence, session))
     } else if (type.includes('subscribe')) {
-      this.#wait(this.step.subscription(presence, session))
+      const { promise, resolve } = Promise.withResolvers<void>()
+      this.step.subscription(presence, session, (tell) => resolve(tell()))
+      this.#wait(promise)
     } else {
       this.step.directed(presence, session)
       this.#submit(presence)
