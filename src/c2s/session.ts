@@ -478,8 +478,8 @@ export class ClientSession implements LocalSession, BoundSession, ReaderPort, Tu
   get #registered(): RegisteredSession {
     const { jid, node, priority, flags } = this
     const { queuedAt } = this.#turn
-    const presence =
-      this.#presence === undefined ? undefined : { content: this.#presence.content, lang: this.#presence.lang }
+    const said = this.#presence
+    const presence = said === undefined ? undefined : { content: said.content, lang: said.lang, id: said.id }
     return { jid, node, priority, flags, queuedAt, presence }
   }
   #finish(): void {

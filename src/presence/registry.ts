@@ -1,5 +1,12 @@
 import type { BareJid, FullJid } from '../xmpp/jid.ts'
 
+/** What a resource has sent: content between the tags (canonical XML), with its xml:lang and its id. */
+export interface SentPresence {
+  readonly content: Uint8Array
+  readonly lang: string | undefined
+  readonly id: string | undefined
+}
+
 /** A connected resource of an account as every node may know it. Structurally a `Recipient` (contract/). */
 export interface RegisteredSession {
   readonly jid: FullJid
@@ -9,8 +16,8 @@ export interface RegisteredSession {
   readonly flags: ReadonlySet<'carbons' | 'inactive' | 'following' | 'interested' | 'blocklist'>
   /** Ms since the epoch: its place among the account's resources that are available and connected (policy `exclusive`); undefined: none. */
   readonly queuedAt: number | undefined
-  /** The last undirected available presence: content between the tags (canonical XML), with its xml:lang. */
-  readonly presence: { readonly content: Uint8Array; readonly lang: string | undefined } | undefined
+  /** The last undirected available presence. */
+  readonly presence: SentPresence | undefined
 }
 
 /** Who is connected where (DESIGN.md section 7). Rebuildable at any time from the nodes' own sessions. */

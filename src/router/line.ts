@@ -394,7 +394,11 @@ export class Router implements Line, LinePort {
     const { promise, resolve } = Promise.withResolvers<void>()
     if (route(this, this.#deps.served, presence, { kind: 'server', settled: resolve }) === 'pending') return promise
   }
-  /** The same for what an account must hear of, however full its inbox is: true when it is committed or taken, false when it is not in time. */
+  passProbe(presence: Presence, to: Recipient): void {
+    if (to.node === this.#relay.node) this.#presence?.probed(presence)
+    else this.#relay.send(to.node, { frame: 'probe', stanza: presence })
+  }
+  /** Like `submit`, for what an account must hear of, however full its inbox is: true when it is committed or taken, false when it is not in time. */
   notify(message: Message): Promise<boolean> {
     const { promise, resolve } = Promise.withResolvers<boolean>()
     const late = setTimeout(() => resolve(false), NOTICE_MS)
@@ -488,6 +492,9 @@ export class Router implements Line, LinePort {
     switch (frame.frame) {
       case 'stanza':
         this.#delivery.sendTo({ jid: frame.to, node: this.#relay.node }, frame.stanza)
+        break
+      case 'probe':
+        this.#presence?.probed(frame.stanza)
         break
       case 'push': {
         const { account, jids, id, prev, isArchived, stanza: message } = frame

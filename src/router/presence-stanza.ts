@@ -8,15 +8,13 @@ import { type Presence, Stanza } from '../xmpp/stanza.ts'
 
 /** What the resource last sent, as the registry keeps it. */
 export function presenceOf(session: AvailableSession, to: Jid): Presence {
-  const fields = {
-    kind: 'presence',
-    type: '',
-    id: undefined,
-    from: session.jid,
-    to,
-    lang: session.presence.lang,
-  } as const
-  return Stanza.stored(fields, bufferOf(session.presence.content), [])
+  const { content, lang, id } = session.presence
+  const fields = { kind: 'presence', type: '', id, from: session.jid, to, lang } as const
+  return Stanza.stored(fields, bufferOf(content), [])
+}
+/** That a resource is there, and no more (RFC 6121 §4.3.2, §4.6.6). */
+export function bareAvailable(from: FullJid, to: Jid): Presence {
+  return Stanza.of({ kind: 'presence', type: '', from, to })
 }
 export function unavailable(from: BareJid | FullJid, to: Jid | undefined): Presence {
   return Stanza.of({ kind: 'presence', type: 'unavailable', from, to })
@@ -40,7 +38,8 @@ export function delayElement(contact: BareJid, at: number): Element {
 export function subscriptionStanza(type: SubscriptionType, from: BareJid, to: BareJid): Presence {
   return Stanza.of({ kind: 'presence', type, from, to })
 }
-export function probe(from: FullJid, to: BareJid): Presence {
+/** §4.3: subscriptions are those of bare addresses. */
+export function probe(from: BareJid, to: BareJid): Presence {
   return Stanza.of({ kind: 'presence', type: 'probe', from, to })
 }
 const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)

@@ -16,7 +16,15 @@ import { type BareJid, bareOf, type Domain, domainOf, type FullJid, isFull, type
 import { NS_CLIENT } from '../xmpp/ns.ts'
 import { errorReply, type Presence, payloadText, readOwn, Stanza } from '../xmpp/stanza.ts'
 import { StanzaError } from '../xmpp/stanza-error.ts'
-import { delayElement, presenceOf, probe, requestOf, subscriptionStanza, unavailable } from './presence-stanza.ts'
+import {
+  bareAvailable,
+  delayElement,
+  presenceOf,
+  probe,
+  requestOf,
+  subscriptionStanza,
+  unavailable,
+} from './presence-stanza.ts'
 import { type KeyOf, MAX_KEPT_BYTES, type PresenceLine, Subscriptions } from './subscriptions.ts'
 
 export interface PresenceParts {
@@ -36,6 +44,8 @@ export interface PresenceParts {
   readonly lastSeen?: (asker: FullJid, contacts: readonly BareJid[]) => Promise<ReadonlyMap<BareJid, number>>
   /** The account's OpenPGP key, which its requests for subscription carry (kontalk-protocol f.3); absent: they carry none. */
   readonly keyOf?: KeyOf
+  /** A session of this node. */
+  readonly sessionOf: (jid: FullJid) => Session | undefined
   /** Records in session and registry what the resource is from now on; `undefined` twice: not available. Called before anybody is told. */
   readonly available: (session: Session, priority: number | undefined, presence: Presence | undefined) => void
 }
@@ -69,7 +79,11 @@ export class PresenceStep implements PresencePort {
     if (presence.type === 'unavailable') {
       const wasAvailable = session.priority !== undefined
       if (wasAvailable) this.#parts.available(session, undefined, undefined)
-      return this.#leave(session, presence, wasAvailable)
+      const left = this.#leave(session, presence, wasAvailable)
+      // §4.5.2: and to the resource itself.
+      return wasAvailable
+        ? whenKnown(left, () => this.#parts.line.sendTo(session, presence.with({ to: session.account })))
+        : left
     }
     if (presence.type !== '') throw new StanzaError('bad-request', { text: 'This presence needs an address.' })
     checkSize(presence)
@@ -91,10 +105,8 @@ export class PresenceStep implements PresencePort {
     const { to } = presence
     if (to === undefined) return
     const known = this.#directed.get(session)
-    if (presence.type !== '') {
-      known?.delete(to)
-      return
-    }
+    if (presence.type === 'unavailable') known?.delete(to)
+    if (presence.type !== '') return
     if (known === undefined) {
       this.#directed.set(session, new Set([to]))
     } else if (known.size < this.#parts.maxDirected || known.has(to)) {
@@ -220,9 +232,9 @@ export class PresenceStep implements PresencePort {
     const away: BareJid[] = []
     const told = watched(view).map((contact) => {
       if (this.#isLocal(contact)) return this.#tellAbout(contact, session, away)
-      return line.submit(probe(session.jid, contact))
+      return line.submit(probe(session.account, contact))
     })
-    return whenKnown(allOf(told), () => this.#tellAway(away, session))
+    return whenKnown(allOf(told), () => this.#tellAway(away, session.jid, (presence) => line.sendTo(session, presence)))
   }
   /** A probe of a local contact, without the way of a stanza; who is away is left to `away`. */
   #tellAbout(contact: BareJid, session: Session, away: BareJid[]): Awaitable<void> {
@@ -246,11 +258,11 @@ export class PresenceStep implements PresencePort {
   }
 
   /** Who hides looks like who is away; of those who do not it is told since when (XEP-0203), where that is known. */
-  #tellAway(away: readonly BareJid[], session: Session): Awaitable<void> {
-    const { line, registry, lastSeen, log } = this.#parts
+  #tellAway(away: readonly BareJid[], asker: FullJid, say: (presence: Presence) => void): Awaitable<void> {
+    const { registry, lastSeen, log } = this.#parts
     const tell = (contact: BareJid, at: number | undefined): void => {
-      const presence = unavailable(contact, session.jid)
-      line.sendTo(session, at === undefined ? presence : presence.adding(delayElement(contact, at)))
+      const presence = unavailable(contact, asker)
+      say(at === undefined ? presence : presence.adding(delayElement(contact, at)))
     }
     if (lastSeen === undefined || away.length === 0) {
       for (const contact of away) tell(contact, undefined)
@@ -260,7 +272,7 @@ export class PresenceStep implements PresencePort {
       log.warn({ err: error }, 'last activity not read')
       return new Map()
     }
-    return lastSeen(session.jid, away)
+    return lastSeen(asker, away)
       .catch(failed)
       .then((times) =>
         allOf(
@@ -278,15 +290,36 @@ export class PresenceStep implements PresencePort {
   #answerProbe(presence: Presence, view: AccountView): Awaitable<void> {
     const { line, registry } = this.#parts
     const { from: asker, to = view.jid } = presence
-    if (view.account === undefined || !maySee(asker, view)) {
-      line.submit(subscriptionStanza('unsubscribed', view.jid, bareOf(asker)))
-      return
-    }
+    if (view.account === undefined) return this.#refuseProbe(presence)
+    const isSubscriber = maySee(asker, view)
+    if (!isSubscriber && !isFull(to)) return this.#refuseProbe(presence)
     return whenKnown(registry.of(view.jid), (sessions) => {
+      if (!isSubscriber) {
+        const asked = sessions.find((s) => s.jid === to)
+        return asked === undefined ? this.#refuseProbe(presence) : line.passProbe(presence, asked)
+      }
       const seen = available(sessions, to)
-      for (const session of seen) line.submit(presenceOf(session, asker))
-      if (seen.length === 0) line.submit(unavailable(isFull(to) ? to : view.jid, asker))
+      if (isFull(to))
+        line.submit(seen.length > 0 ? bareAvailable(to, asker) : mirrored(unavailable(to, asker), presence))
+      else if (seen.length > 0) for (const session of seen) line.submit(presenceOf(session, asker))
+      else if (isFull(asker)) return this.#tellAway([view.jid], asker, (away) => line.submit(mirrored(away, presence)))
+      else line.submit(mirrored(unavailable(view.jid, asker), presence))
     })
+  }
+  /** A probe by no subscriber of a resource of this node: who was sent directed presence may know that it is still there (§4.6.6). */
+  probed(presence: Presence): void {
+    const { line, sessionOf } = this.#parts
+    const { from: asker, to } = presence
+    const session = to === undefined || !isFull(to) ? undefined : sessionOf(to)
+    const told = session && this.#directed.get(session)
+    if (session === undefined || told === undefined || !(told.has(asker) || told.has(bareOf(asker))))
+      this.#refuseProbe(presence)
+    else line.submit(bareAvailable(session.jid, asker))
+  }
+  #refuseProbe(presence: Presence): void {
+    const { from: asker, to } = presence
+    if (to === undefined) return
+    this.#parts.line.submit(mirrored(subscriptionStanza('unsubscribed', bareOf(to), bareOf(asker)), presence))
   }
   /** RFC 6121 §8.5.2.1.2, §8.5.3.1: a bare JID is every available resource, a full one exactly that resource. */
   #toDevices(presence: Presence, account: BareJid): Awaitable<void> {
@@ -329,6 +362,9 @@ export class PresenceStep implements PresencePort {
     else this.#parts.log.error({ err: error }, 'presence failed')
   }
 }
+
+/** §4.3.2.1: an answer that is no presence of a resource bears the id of the probe. */
+const mirrored = (answer: Presence, { id }: Presence): Presence => (id === undefined ? answer : answer.with({ id }))
 
 function stanzaErrorOf(error: unknown): StanzaError {
   if (error instanceof StanzaError) return error

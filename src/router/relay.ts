@@ -10,6 +10,8 @@ import type { QName } from '../xmpp/tokenizer.ts'
 export type Frame =
   /** For exactly this connected resource. */
   | { readonly frame: 'stanza'; readonly to: FullJid; readonly stanza: Stanza }
+  /** For a resource of that node: the node itself is to answer. */
+  | { readonly frame: 'probe'; readonly stanza: Stanza<'presence'> }
   /** An entry was committed: all sessions of the account on that node are told, `jids` are given it. See `Pushed`. */
   | {
       readonly frame: 'push'

@@ -3,6 +3,7 @@ import type { Account } from '../account/store.ts'
 import type { AccountView, Views } from '../contract/account-view.ts'
 import type { Awaitable } from '../contract/hook.ts'
 import type { LinePort, PresencePort } from '../contract/ports.ts'
+import type { Recipient } from '../contract/session.ts'
 import { available } from '../presence/broadcast.ts'
 import type { Registry } from '../presence/registry.ts'
 import type { RosterChange, Rosters } from '../roster/roster.ts'
@@ -24,6 +25,8 @@ export type KeyOf = (account: Account) => Promise<PublishedKey | undefined>
 export interface PresenceLine extends LinePort {
   /** Like `submit`; done when the presence is dealt with where it goes, as far as that is here. Never rejects. */
   pass(presence: Presence): Awaitable<void>
+  /** Has the node of the resource that is probed answer: it knows to whom that has sent directed presence. */
+  passProbe(presence: Presence, to: Recipient): void
 }
 
 export interface SubscriptionParts {
@@ -68,10 +71,11 @@ export class Subscriptions implements Omit<PresencePort, 'inOrder'> {
     return async () => {
       const arriving: Awaitable<void>[] = []
       const send = (sent: Presence): void => void arriving.push(this.#line.pass(sent))
+      // §3.2.2: while the contact is still subscribed.
+      if (saw && !sees) await this.withdraw(account, contact, send)
       // §3.1.2: stamped with the bare JIDs of both.
       if (change.pass) send(carried.with({ from: account, to: contact }))
       if (!saw && sees) await this.announce(account, contact, send)
-      if (saw && !sees) await this.withdraw(account, contact, send)
       await allOf(arriving)
     }
   }
@@ -110,8 +114,9 @@ export class Subscriptions implements Omit<PresencePort, 'inOrder'> {
       this.#line.submit(subscriptionStanza('unsubscribe', account, contact))
     }
     if (!seesUs(item) && item.pendingIn === undefined) return
-    this.#line.submit(subscriptionStanza('unsubscribed', account, contact))
-    return seesUs(item) ? this.withdraw(account, contact) : undefined
+    return whenKnown(seesUs(item) ? this.withdraw(account, contact) : undefined, () =>
+      this.#line.submit(subscriptionStanza('unsubscribed', account, contact)),
+    )
   }
 
   /** Who is asked can encrypt his answer, and sees whose key it is. Where the key does not fit, it can be asked for. */
@@ -139,7 +144,7 @@ export class Subscriptions implements Omit<PresencePort, 'inOrder'> {
       for (const session of available(sessions)) send(presenceOf(session, to))
     })
   }
-  /** To a contact who may no longer see it, each resource goes away (§3.2.2, §3.3.3). */
+  /** To a contact who may see it no longer, each resource goes away (§3.2.2, §3.3.3). */
   withdraw(account: BareJid, to: Jid, send: (presence: Presence) => void = this.#submit): Awaitable<void> {
     return whenKnown(this.#registry.of(account), (sessions) => {
       for (const session of available(sessions)) send(unavailable(session.jid, to))

@@ -111,6 +111,7 @@ export function startMessaging(
     domains,
     maxDirected: limits.session.directed_presence,
     log: logs.part({ part: 'presence' }),
+    sessionOf: (jid) => sessions.get(jid),
     available: (session, priority, stanza) => sessions.get(session.jid)?.available(priority, stanza),
     ...(isOn('public_keys') ? { keyOf: (account: Account) => keys.of(account) } : {}),
     ...(isOn('last_activity')

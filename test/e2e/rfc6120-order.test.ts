@@ -91,6 +91,7 @@ story(
         `<presence from='${juliet.jid}' to='{any}'/>`,
       )
       await phone.sends(`<presence type='unavailable'/>`)
+      await phone.receives(`<presence type='unavailable' from='${phone.jid}' to='{any}'/>`)
     }
   },
   { config: {} },

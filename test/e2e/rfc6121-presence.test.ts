@@ -1,3 +1,4 @@
+import { befriend } from '../helpers/contacts.ts'
 import { story } from '../helpers/story.ts'
 
 const hears = { hearsPresence: true } as const
@@ -43,6 +44,10 @@ story('two people become contacts, see each other come and go, and part', async 
   await juliet.sends(`<presence type='unavailable'><status>bye</status></presence>`)
   await romeo.receives(
     `<presence type='unavailable' from='${juliet.jid}' to='${romeo.bare}'><status>bye</status></presence>`,
+  )
+  // §4.5.2: and to the resource itself.
+  await juliet.receives(
+    `<presence type='unavailable' from='${juliet.jid}' to='${juliet.bare}'><status>bye</status></presence>`,
   )
   await juliet.receivesNothing()
 
@@ -123,4 +128,74 @@ story('a client that knows the version is sent what changed', async ({ client, d
     push(`<item jid='a@${domain}' subscription='remove'/>`),
     push(`<item jid='b@${domain}' name='Bee' subscription='none'><group>Friends</group></item>`),
   )
+})
+
+story('a subscription is taken back when the devices have gone (§3.2.2)', async ({ client }) => {
+  const romeo = await client('romeo', 'garden', hears)
+  const juliet = await client('juliet', 'balcony', hears)
+  await befriend(romeo, juliet)
+  await juliet.isAvailable()
+  await juliet.receives(`<presence type='unavailable' from='${romeo.bare}' to='${juliet.jid}'>{...}</presence>`)
+  await romeo.isAvailable()
+  await juliet.receives(`<presence from='${romeo.jid}' to='${juliet.bare}'/>`)
+  await romeo.sends(`<presence type='unsubscribed' to='${juliet.bare}' id='u'/>`)
+  await juliet.receives(`<presence type='unavailable' from='${romeo.jid}' to='${juliet.bare}'/>`)
+  await juliet.receives(`<presence type='unsubscribed' from='${romeo.bare}' to='${juliet.bare}' id='u'/>`)
+})
+
+story('presence keeps its id, and what stands for none mirrors that of the probe (§4.3.2)', async (tell) => {
+  const romeo = await tell.client('romeo', 'garden', hears)
+  const juliet = await tell.client('juliet', 'balcony', hears)
+  const paris = await tell.client('paris', 'square', hears)
+  await befriend(romeo, juliet)
+  const probe = (from: typeof romeo, to: string) => from.sends(`<presence type='probe' to='${to}' id='probe'/>`)
+  await probe(romeo, juliet.bare)
+  await romeo.receives(
+    `<presence type='unavailable' from='${juliet.bare}' to='${romeo.jid}' id='probe'>{...}</presence>`,
+  )
+  await juliet.sends(`<presence id='said'><show>dnd</show></presence>`)
+  await juliet.receives(`<presence from='${juliet.jid}' to='${juliet.bare}' id='said'><show>dnd</show></presence>`)
+  await probe(romeo, juliet.bare)
+  await romeo.receives(`<presence from='${juliet.jid}' to='${romeo.jid}' id='said'><show>dnd</show></presence>`)
+  await probe(romeo, juliet.jid)
+  await romeo.receives(`<presence from='${juliet.jid}' to='${romeo.jid}'/>`)
+  await probe(romeo, `${juliet.bare}/gone`)
+  await romeo.receives(`<presence type='unavailable' from='${juliet.bare}/gone' to='${romeo.jid}' id='probe'/>`)
+  for (const to of [juliet.bare, juliet.jid, tell.stranger('nobody')]) {
+    await probe(paris, to)
+    await paris.receivesNothing()
+  }
+  const late = await tell.client('romeo', 'late', hears)
+  await late.sends('<presence/>')
+  await late.receivesAnyOrder(
+    `<presence from='${late.jid}' to='${romeo.bare}'/>`,
+    `<presence from='${juliet.jid}' to='${late.jid}' id='said'><show>dnd</show></presence>`,
+  )
+})
+
+story('who was sent directed presence may ask whether it still holds (§4.6.6)', async ({ client }) => {
+  const romeo = await client('romeo', 'garden', hears)
+  const paris = await client('paris', 'square', hears)
+  const asks = async (answer: string) => {
+    await paris.sends(`<presence type='probe' to='${romeo.jid}' id='probe'/>`)
+    if (answer !== '') await paris.receives(answer)
+    // What was asked first is answered first, or not at all.
+    await paris.sends(`<iq type='get' to='${romeo.jid}' id='after'><ping xmlns='urn:xmpp:ping'/></iq>`)
+    await romeo.receives(`<iq type='get' from='${paris.jid}' to='{any}' id='after'>{...}</iq>`)
+    await romeo.sends(`<iq type='result' to='${paris.jid}' id='after'/>`)
+    await paris.receives(`<iq type='result' from='${romeo.jid}' to='{any}' id='after'/>`)
+  }
+  const there = `<presence from='${romeo.jid}' to='${paris.jid}'/>`
+  await asks('')
+  for (const to of [paris.jid, paris.bare]) {
+    await paris.isAvailable()
+    await romeo.sends(`<presence to='${to}'><status>psst</status></presence>`)
+    await paris.receives(`<presence from='${romeo.jid}' to='${to}'><status>psst</status></presence>`)
+    // What is neither available nor unavailable changes nothing of that.
+    await romeo.sends(`<presence type='probe' to='${to}'/>`)
+    await asks(there)
+    await romeo.sends(`<presence type='unavailable' to='${to}'/>`)
+    await paris.receives(`<presence type='unavailable' from='${romeo.jid}' to='${to}'/>`)
+    await asks('')
+  }
 })

@@ -110,6 +110,7 @@ export class PresenceWorld {
     this.line = {
       submit: (stanza) => this.#submit(stanza),
       pass: (presence) => this.#submit(presence),
+      passProbe: (presence) => this.step.probed(presence),
       sendTo: (recipient, stanza) => this.#sessions.get(recipient.jid)?.send(stanza),
     }
     this.step = new PresenceStep({
@@ -122,11 +123,12 @@ export class PresenceWorld {
       ...(options.keyOf === undefined ? {} : { keyOf: options.keyOf }),
       ...(options.lastSeen === undefined ? {} : { lastSeen: options.lastSeen }),
       log: pino({ level: 'silent' }),
+      sessionOf: (jid) => this.#sessions.get(jid),
       available: (session, priority, presence) => {
         const fake = this.#sessions.get(session.jid)
         if (fake === undefined) return
         fake.priority = priority
-        fake.presence = presence && { content: presence.content, lang: presence.lang }
+        fake.presence = presence && { content: presence.content, lang: presence.lang, id: presence.id }
       },
     })
   }

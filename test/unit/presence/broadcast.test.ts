@@ -65,7 +65,7 @@ test('available is who has a priority and a presence', () => {
     priority,
     flags: new Set(),
     queuedAt: undefined,
-    presence: sent ? { content: Buffer.alloc(0), lang: undefined } : undefined,
+    presence: sent ? { content: Buffer.alloc(0), lang: undefined, id: undefined } : undefined,
   })
   const sessions = [
     session('a', 0, true),

@@ -51,7 +51,7 @@ for (const slowRegistry of [false, true]) {
         lastSeen: async (asker, contacts) => {
           asked.push([asker, ...contacts])
           street.priority = 0
-          street.presence = { content: Buffer.alloc(0), lang: undefined }
+          street.presence = { content: Buffer.alloc(0), lang: undefined, id: undefined }
           return new Map([
             [bare('juliet'), Date.UTC(2026, 10, 25, 12)],
             [bare('tybalt'), 0],
@@ -101,7 +101,9 @@ for (const slowRegistry of [false, true]) {
       const bye = `from='${ROMEO}/r' type='unavailable'><status>bye</status></presence>`
       assert.deepEqual(juliet.taken(), [`<presence to='${JULIET}' ${bye}`])
       assert.deepEqual(laptop.taken(), [`<presence to='${ROMEO}' ${bye}`])
-      assert.deepEqual(romeo.taken(), [])
+      assert.deepEqual(romeo.taken(), [`<presence to='${ROMEO}' ${bye}`])
+      await world.says(romeo, 'unavailable')
+      assert.deepEqual([...romeo.taken(), ...juliet.taken(), ...laptop.taken()], [])
       assert.equal(romeo.priority, undefined)
       await world.disconnect(romeo)
       assert.deepEqual(juliet.taken(), [])
@@ -148,7 +150,7 @@ for (const slowRegistry of [false, true]) {
       await world.says(romeo, '')
       assert.deepEqual(world.remote, [
         `<presence to='juliet@example.net' from='${ROMEO}/r'/>`,
-        `<presence to='juliet@example.net' from='${ROMEO}/r' type='probe'/>`,
+        `<presence to='juliet@example.net' from='${ROMEO}' type='probe'/>`,
       ])
     })
 
@@ -196,6 +198,7 @@ for (const slowRegistry of [false, true]) {
       await world.says(romeo, '', 'room@chat.example.net/romeo')
       await world.says(romeo, '', 'other@chat.example.net/romeo')
       await world.says(romeo, 'unavailable', 'other@chat.example.net/romeo')
+      for (const type of ['probe', 'error']) await world.says(romeo, type, 'room@chat.example.net/romeo')
       world.remote.splice(0)
       assert.deepEqual(paris.taken(), [
         `<presence to='${paris.jid}' from='${ROMEO}/r'><status>psst</status></presence>`,
@@ -258,13 +261,17 @@ for (const slowRegistry of [false, true]) {
       await world.arrives('probe', 'juliet@example.net/j', ROMEO)
       await world.arrives('probe', 'juliet@example.net/j', phone.jid)
       await world.arrives('probe', 'juliet@example.net/j', `${ROMEO}/gone`)
-      const answer = `<presence to='juliet@example.net/j' from='${phone.jid}'><status>hi</status></presence>`
-      const gone = `<presence to='juliet@example.net/j' from='${ROMEO}/gone' type='unavailable'/>`
-      assert.deepEqual(world.remote.splice(0), [answer, answer, gone])
-      await world.arrives('probe', 'paris@example.net/p', ROMEO)
-      await world.arrives('probe', 'paris@example.net/p', `nobody@${LOCAL}`)
+      const to = `to='juliet@example.net/j'`
+      assert.deepEqual(world.remote.splice(0), [
+        `<presence ${to} from='${phone.jid}'><status>hi</status></presence>`,
+        `<presence ${to} from='${phone.jid}'/>`,
+        `<presence ${to} from='${ROMEO}/gone' type='unavailable'/>`,
+      ])
+      for (const probed of [ROMEO, phone.jid, `nobody@${LOCAL}`, `nobody@${LOCAL}/x`])
+        await world.arrives('probe', 'paris@example.net/p', probed)
       const refused = (from: string) => `<presence to='paris@example.net' from='${from}' type='unsubscribed'/>`
-      assert.deepEqual(world.remote, [refused(ROMEO), refused(`nobody@${LOCAL}`)])
+      const nobody = `nobody@${LOCAL}`
+      assert.deepEqual(world.remote, [refused(ROMEO), refused(ROMEO), refused(nobody), refused(nobody)])
     })
     test('of an unknown type is refused', async () => {
       const world = worldOf()
@@ -376,12 +383,11 @@ for (const slowRegistry of [false, true]) {
       await world.befriendOnline()
       const [romeo, juliet] = world.couple
       await world.says(juliet, 'unsubscribed', ROMEO)
-      const received = romeo.taken()
       assert.deepEqual(
-        [received[0], received.at(-1)],
+        romeo.taken().filter((x) => x.startsWith('<presence')),
         [
-          `<presence to='${ROMEO}' from='${JULIET}' type='unsubscribed'/>`,
           `<presence to='${ROMEO}' from='${juliet.jid}' type='unavailable'/>`,
+          `<presence to='${ROMEO}' from='${JULIET}' type='unsubscribed'/>`,
         ],
       )
       assert.deepEqual([await world.item('romeo', 'juliet'), await world.item('juliet', 'romeo')], ['from', 'to'])
@@ -456,8 +462,8 @@ for (const slowRegistry of [false, true]) {
         juliet.taken().filter((x) => x.startsWith('<presence')),
         [
           `<presence to='${JULIET}' from='${ROMEO}' type='unsubscribe'/>`,
-          `<presence to='${JULIET}' from='${ROMEO}' type='unsubscribed'/>`,
           `<presence to='${JULIET}' from='${romeo.jid}' type='unavailable'/>`,
+          `<presence to='${JULIET}' from='${ROMEO}' type='unsubscribed'/>`,
         ],
       )
       assert.equal(await world.item('juliet', 'romeo'), 'none')
@@ -485,7 +491,16 @@ test('an account that is removed takes leave of its contacts', async () => {
   for (const item of roster.values()) await world.step.cancel(bare('romeo'), item)
   await world.quiet()
   assert.equal(await world.item('juliet', 'romeo'), 'none')
-  assert.equal(juliet.taken().at(-1), `<presence to='${JULIET}' from='${romeo.jid}' type='unavailable'/>`)
+  assert.deepEqual(
+    juliet
+      .taken()
+      .filter((x) => x.startsWith('<presence'))
+      .slice(-2),
+    [
+      `<presence to='${JULIET}' from='${romeo.jid}' type='unavailable'/>`,
+      `<presence to='${JULIET}' from='${ROMEO}' type='unsubscribed'/>`,
+    ],
+  )
   assert.deepEqual(world.remote, [`<presence to='x@example.net' from='${ROMEO}' type='unsubscribed'/>`])
 })
 
