@@ -44,7 +44,12 @@ export type IqHandler = {
       }) => Awaitable<void>
     }
   /** Sent by a session to its own account, with or without `to` (RFC 6120 §10.3.3). Asked before `account`. */
-  | { readonly target: 'self'; readonly answer: Answer<{ readonly session: Session }> }
+  | {
+      readonly target: 'self'
+      readonly answer: Answer<{ readonly session: Session }>
+      /** What the session sends after it may be treated otherwise then, and waits until it is answered (RFC 6120 §10.1). */
+      readonly suspends?: boolean
+    }
 )
 
 /** An address on each of our domains that is no account; nobody can register its name. Listed and described by disco (XEP-0030). */

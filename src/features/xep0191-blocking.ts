@@ -186,6 +186,7 @@ export default defineFeature({
           target: 'self',
           name: 'block',
           ns: NS_BLOCKING,
+          suspends: true,
           answer: ({ payload, session: { account } }) => queue.run(account, () => block(payload, account)),
         },
         {
@@ -193,6 +194,7 @@ export default defineFeature({
           target: 'self',
           name: 'unblock',
           ns: NS_BLOCKING,
+          suspends: true,
           answer: ({ payload, session: { account } }) => queue.run(account, () => unblock(payload, account)),
         },
       ],

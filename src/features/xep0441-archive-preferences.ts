@@ -38,6 +38,7 @@ export default defineFeature({
         target: 'self',
         name: 'prefs',
         ns: NS_MAM,
+        suspends: true,
         answer: async ({ payload, session: { account: jid } }) => {
           const preferences = readPreferences(payload, config.max_jids)
           const { account } = views.peek(jid) ?? (await views.load(jid))

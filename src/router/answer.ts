@@ -9,6 +9,7 @@ import { bareOf, domainOf, localOf } from '../xmpp/jid.ts'
 import { errorReply, type Iq, resultOf } from '../xmpp/stanza.ts'
 import { StanzaError } from '../xmpp/stanza-error.ts'
 import type { Served } from './destination.ts'
+import { type Progress, settle } from './route.ts'
 
 /** Requests of one session answered at the same time. */
 const MAX_UNDER_WAY = 64
@@ -54,16 +55,29 @@ export class Answers {
     }
   }
 
-  answer(iq: Iq, origin: Origin): void {
+  /** A request that suspends is pending until it is answered, any other settled. */
+  answer(iq: Iq, origin: Origin): Progress {
     const lane = origin.kind === 'client' ? this.#laneOf(origin.session) : undefined
     if (lane === undefined || lane.underWay < MAX_UNDER_WAY) {
-      this.#start(iq, origin, lane)
+      return this.#start(iq, origin, lane) && this.#suspends(iq, origin) ? 'pending' : 'settled'
     } else if (lane.waiting.length < MAX_WAITING && lane.bytes + iq.content.length <= MAX_WAITING_BYTES) {
       lane.waiting.push({ iq, origin })
       lane.bytes += iq.content.length
+      return this.#suspends(iq, origin) ? 'pending' : 'settled'
     } else {
       this.#fail(iq, origin, new StanzaError('resource-constraint', { text: 'Too many requests at once.' }))
+      return 'settled'
     }
+  }
+  /** True where what the session sends next waits for the answer. */
+  suspends(iq: Iq, session: Session): boolean {
+    const first = iq.children[0]
+    if (first === undefined || (iq.to !== undefined && iq.to !== session.account)) return false
+    const own = this.#handlers.get(`self ${iq.type} ${first.name} ${first.ns}`)
+    return own?.target === 'self' && own.suspends === true
+  }
+  #suspends(iq: Iq, origin: Origin): boolean {
+    return origin.kind === 'client' && this.suspends(iq, origin.session)
   }
   #laneOf(session: Session): Lane {
     const known = this.#lanes.get(session)
@@ -78,21 +92,22 @@ export class Answers {
       const next = lane.waiting.shift()
       if (next === undefined) return
       lane.bytes -= next.iq.content.length
-      this.#start(next.iq, next.origin, lane)
+      if (!this.#start(next.iq, next.origin, lane) && this.#suspends(next.iq, next.origin)) settle(next.origin)
     }
   }
 
-  #start(iq: Iq, origin: Origin, lane: Lane | undefined): void {
+  /** True when the answer takes time. */
+  #start(iq: Iq, origin: Origin, lane: Lane | undefined): boolean {
     let answer: Element | undefined | Promise<Element | undefined>
     try {
       answer = this.#ask(iq, origin, lane)
     } catch (error) {
       this.#fail(iq, origin, error)
-      return
+      return false
     }
     if (!(answer instanceof Promise)) {
       this.#deps.reply(resultOf(iq, answer), origin)
-      return
+      return false
     }
     if (lane !== undefined) lane.underWay++
     answer
@@ -101,7 +116,11 @@ export class Answers {
         (error: unknown) => this.#fail(iq, origin, error),
       )
       .catch((error: unknown) => this.#deps.log.error({ err: error }, 'answer could not be sent'))
-      .finally(() => lane !== undefined && this.#done(lane))
+      .finally(() => {
+        if (this.#suspends(iq, origin)) settle(origin)
+        if (lane !== undefined) this.#done(lane)
+      })
+    return true
   }
 
   #ask(iq: Iq, origin: Origin, lane: Lane | undefined): Element | undefined | Promise<Element | undefined> {

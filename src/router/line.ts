@@ -70,6 +70,8 @@ export class Router implements Line, LinePort {
   readonly #arriving = new Map<BareJid, (() => void)[]>()
   /** By a session's address and another bare one: presence under way from one to the other, and what came after it. */
   readonly #pairs = new KeyedQueue<string>()
+  /** Sessions with a request under way that suspends, and what they sent since. */
+  readonly #suspended = new KeyedQueue<LocalSession>()
 
   constructor(deps: RouterDeps) {
     this.#deps = deps
@@ -134,7 +136,24 @@ export class Router implements Line, LinePort {
       this.bounce(stanza, fault, origin)
       return 'settled'
     }
-    return this.#fromStation(stanza, session, origin)
+    const suspends = stanza.kind === 'iq' && this.#answers?.suspends(stanza as Iq, session) === true
+    return suspends || this.#suspended.size > 0
+      ? this.#afterSuspension(stanza, session, origin, suspends)
+      : this.#fromStation(stanza, session, origin)
+  }
+  /** RFC 6120 §10.1: what may be treated otherwise by what was asked before waits for that. */
+  #afterSuspension(stanza: Stanza, session: LocalSession, origin: ClientOrigin, suspends: boolean): Progress {
+    let progress: Progress = 'pending'
+    let isLate = false
+    void this.#suspended.run(session, () => {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      const from = suspends ? { ...origin, settled: resolve } : origin
+      progress = this.#fromStation(stanza, session, from)
+      if (isLate && progress === 'settled') settle(from)
+      return suspends && progress === 'pending' ? promise : undefined
+    })
+    isLate = true
+    return progress
   }
   #fromStation(stanza: Stanza, session: LocalSession, origin: ClientOrigin): Progress {
     if (this.#stations.isEmpty('fromClient', stanza)) return this.#sent(stanza, session, origin)
@@ -232,8 +251,7 @@ export class Router implements Line, LinePort {
 
   answer(iq: Iq, origin: Origin): Progress {
     this.#counted('iq', 'answer')
-    this.#answers?.answer(iq, origin)
-    return 'settled'
+    return this.#answers?.answer(iq, origin) ?? 'settled'
   }
 
   deliver(stanza: Stanza, account: BareJid, origin: Origin): Progress {

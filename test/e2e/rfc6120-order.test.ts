@@ -164,3 +164,48 @@ story(
   },
   { config: {} },
 )
+
+story('what is blocked is so for the stanza that follows, and not for the one before', async ({ client }) => {
+  const romeo = await client('romeo', 'garden', hears)
+  const juliet = await client('juliet', 'balcony', hears)
+  await juliet.isAvailable()
+  const does = (name: string) =>
+    `<iq type='set' id='${name}'><${name} xmlns='urn:xmpp:blocking'><item jid='${juliet.bare}'/></${name}></iq>`
+  const says = (id: string) => `<message to='${juliet.bare}' type='headline' id='${id}'><body>${id}</body></message>`
+  const iq = `<iq to='${juliet.jid}' type='get' id='q'>${PING}</iq>`
+  await romeo.sends(
+    says('before') +
+      does('block') +
+      says('blocked') +
+      iq +
+      does('unblock') +
+      says('after') +
+      does('block') +
+      iq +
+      does('unblock'),
+  )
+  for (const id of ['block', 'blocked', 'q', 'unblock', 'block', 'q', 'unblock']) {
+    const e = await romeo.receivesAny()
+    assert.equal(e.attrs.id, id)
+    if (id === 'blocked' || id === 'q') assert.match(write(e), /<not-acceptable /)
+  }
+  for (const id of ['before', 'after']) assert.equal((await juliet.receivesAny()).attrs.id, id)
+  await juliet.receivesNothing()
+})
+
+story('what follows other archive preferences is archived by these', async ({ client, account }) => {
+  const romeo = await client('romeo', 'garden')
+  const juliet = await account('juliet')
+  const prefs = (rule: string) => `<iq type='set' id='p'><prefs xmlns='urn:xmpp:mam:2' default='${rule}'/></iq>`
+  const says = (id: string) => `<message to='${juliet}' type='chat' id='${id}'><body>?</body></message>`
+  await romeo.sends(`${says('a')}${prefs('never')}${says('b')}${prefs('always')}${says('c')}`)
+  for (let i = 0; i < 2; i++) assert.equal((await romeo.receivesAny()).attrs.id, 'p')
+  await romeo.enablesAcks()
+  await romeo.sends(says('d'))
+  await romeo.isAcknowledged()
+  await romeo.sends(`<iq type='set' id='q'><query xmlns='urn:xmpp:mam:2'/></iq>`)
+  const ids: (string | undefined)[] = []
+  for (let e = await romeo.receivesAny(); e.attrs.id !== 'q'; e = await romeo.receivesAny())
+    ids.push(/<message [^>]*id='(\w)'/.exec(write(e))?.[1])
+  assert.deepEqual(ids, ['a', 'c', 'd'])
+})

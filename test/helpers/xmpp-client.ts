@@ -133,11 +133,11 @@ export class XmppClient {
   /**
    * Nothing was on its way: proven by a round trip to the server and, since stanzas between two addresses keep their order, by
    * one request from each other client of the story. From those who are `shut` out, by a block on either side, nothing comes
-   * through: what they sent before is known to be dealt with when they have made a round trip of their own.
+   * through: what they sent before is known to be dealt with when a request that goes the same way has been refused.
    */
   async receivesNothing({ shut = [] }: { readonly shut?: readonly XmppClient[] } = {}): Promise<void> {
     const before = this.#held.length
-    for (const other of shut) await other.#roundTrip()
+    for (const other of shut) await other.asks('get', `<ping xmlns='urn:xmpp:ping'/>`, this.#jid)
     await this.#roundTrip()
     for (const other of this.#settings.others?.() ?? [])
       if (other !== this && other.online && !shut.includes(other)) await this.#hearsFlushOf(other)
