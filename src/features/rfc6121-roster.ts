@@ -7,7 +7,7 @@ import { z } from 'zod'
 import { defineFeature } from '../contract/feature.ts'
 import { on } from '../contract/hook.ts'
 import type { Session } from '../contract/session.ts'
-import type { RosterDelta } from '../roster/roster.ts'
+import type { RosterNews } from '../roster/roster.ts'
 import { RosterError, type RosterFault } from '../roster/roster-error.ts'
 import { children, type Element, el, textOf } from '../xmpp/element.ts'
 import { type BareJid, bareOf, isFull, parseJid } from '../xmpp/jid.ts'
@@ -44,23 +44,22 @@ export default defineFeature({
       // Before the roster is read, so that no change falls between the answer and the first push.
       session.flag('interested', true)
       const { ver } = query.attrs
-      const delta = ver ? await rosters.since(await viewOf(session.account), ver) : undefined
-      if (ver && delta !== undefined && delta.items.length + delta.removed.length <= MAX_DELTA) {
+      const news = ver ? await rosters.since(await viewOf(session.account), ver) : undefined
+      if (news !== undefined && news.length <= MAX_DELTA) {
         // §2.6.3: the empty result goes first; it is queued before the event loop comes round.
-        if (delta.items.length + delta.removed.length > 0) setImmediate(() => catchUp(session, ver, delta))
+        if (news.length > 0) setImmediate(() => catchUp(session, news))
         return undefined
       }
       const roster = await rosters.get(session.account)
       return rosterElement(roster.items.map(contactElement), ver === undefined ? undefined : roster.version)
     }
-    /** Until the last push the client keeps its old version: cut off half way, it will be told all of it again. */
-    function catchUp(session: Session, ver: string, delta: RosterDelta): void {
-      const elements = [...delta.removed.map(removedElement), ...delta.items.map(contactElement)]
-      elements.forEach((item, i) => {
-        const query = rosterElement([item], i === elements.length - 1 ? delta.version : ver)
+    /** Each with its own version: cut off half way, the client will be told of the rest. */
+    function catchUp(session: Session, news: readonly RosterNews[]): void {
+      for (const { contact, item, version } of news) {
+        const query = rosterElement([item === undefined ? removedElement(contact) : contactElement(item)], version)
         const fields = { kind: 'iq', type: 'set', from: session.account, to: session.jid } as const
-        line.sendTo(session, Stanza.of({ ...fields, id: `push-${delta.version}-${i}` }, query))
-      })
+        line.sendTo(session, Stanza.of({ ...fields, id: `push-${version}` }, query))
+      }
     }
 
     async function set(query: Element, session: Session): Promise<undefined> {

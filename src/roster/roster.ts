@@ -25,10 +25,10 @@ export interface Roster {
   readonly items: readonly RosterItem[]
   readonly version: string
 }
-/** What changed since a version, for one roster push each. */
-export interface RosterDelta {
-  readonly items: readonly RosterItem[]
-  readonly removed: readonly BareJid[]
+/** What became of one contact since a version, for a roster push; `item` is undefined where it is on the roster no more. */
+export interface RosterNews {
+  readonly contact: BareJid
+  readonly item: RosterItem | undefined
   readonly version: string
 }
 export interface RosterChange {
@@ -71,16 +71,20 @@ export class Rosters {
     return { items: loaded.items.filter((i) => i.listed), version: versionOf(loaded.account.id, loaded.version) }
   }
 
-  /** Undefined when the version is unknown, such as one of an earlier account of that name: send the whole roster. */
-  async since(owner: RosterOwner, version: string): Promise<RosterDelta | undefined> {
+  /**
+   * In the order of the changes (RFC 6121 §2.6.3). Undefined when the version is unknown, such as one of an earlier account of that
+   * name: send the whole roster.
+   */
+  async since(owner: RosterOwner, version: string): Promise<readonly RosterNews[] | undefined> {
     const { id } = accountOf(owner)
     const known = numberOf(id, version)
     const delta = known === undefined ? undefined : await this.#store.since(id, known)
-    if (delta === undefined) return undefined
-    // A contact that was removed and has asked again since is an unlisted item now: to a client it is still removed.
-    const gone = delta.items.filter((i) => !i.listed).map((i) => i.contact)
-    const items = delta.items.filter((i) => i.listed)
-    return { items, removed: [...delta.removed, ...gone], version: versionOf(id, delta.version) }
+    return delta?.changes.map(({ contact, item, version: changed }) => ({
+      contact,
+      // A contact that was removed and has asked again since is an unlisted item now: to a client it is still removed.
+      item: item?.listed === true ? item : undefined,
+      version: versionOf(id, changed),
+    }))
   }
 
   /** Adds the contact or gives it another name and groups (RFC 6121 §2.3, §2.4). @throws RosterError full, too-many-groups, no-account */

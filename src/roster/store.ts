@@ -24,6 +24,15 @@ export interface RosterItem {
   readonly version: number
 }
 
+/** What became of one contact. */
+export interface RosterLine {
+  readonly contact: BareJid
+  /** Undefined: removed. */
+  readonly item: RosterItem | undefined
+  /** Since which it is so; no other change has the same. */
+  readonly version: number
+}
+
 /** An account with what the line needs to know of it. */
 export interface LoadedAccount {
   readonly account: Account
@@ -53,12 +62,9 @@ export interface RosterStore {
     readonly after: RosterItem | undefined
     readonly version: number
   }>
-  /** What changed since a version: items and removed contacts; undefined when the version is not known. */
+  /** What changed since a version, in its order, each contact once; undefined when the version is not known. */
   since(
     account: number,
     version: number,
-  ): Promise<
-    | { readonly items: readonly RosterItem[]; readonly removed: readonly BareJid[]; readonly version: number }
-    | undefined
-  >
+  ): Promise<{ readonly changes: readonly RosterLine[]; readonly version: number } | undefined>
 }

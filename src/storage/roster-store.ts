@@ -107,12 +107,12 @@ export class SqlRosterStore implements RosterStore {
     )
     const first = rows[0]
     if (first === undefined || version > first.now || version < first.forgotten) return undefined
-    const changed = rows.filter(hasItem)
-    return {
-      items: changed.filter((row) => row.removed === 0).map(itemOf),
-      removed: changed.filter((row) => row.removed !== 0).map((row) => row.contact),
-      version: first.now,
-    }
+    const changes = rows.filter(hasItem).map((row) => ({
+      contact: row.contact,
+      item: row.removed === 0 ? itemOf(row) : undefined,
+      version: row.version,
+    }))
+    return { changes, version: first.now }
   }
 }
 

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { befriend } from '../helpers/contacts.ts'
 import { story } from '../helpers/story.ts'
 
@@ -124,10 +125,20 @@ story('a client that knows the version is sent what changed', async ({ client, d
     `<iq type='get' id='v'><query xmlns='jabber:iq:roster' ver='${typeof query === 'object' && query.attrs.ver}'/></iq>`,
   )
   await laptop.receives(`<iq type='result' id='v' from='${romeo.bare}' to='${laptop.jid}'/>`)
-  await laptop.receivesAnyOrder(
-    push(`<item jid='a@${domain}' subscription='remove'/>`),
-    push(`<item jid='b@${domain}' name='Bee' subscription='none'><group>Friends</group></item>`),
-  )
+  // §2.6.3: in the order of the changes, each with a version of its own, by which the client may ask again.
+  const versions: (string | undefined)[] = []
+  for (const item of [
+    `<item jid='b@${domain}' name='Bee' subscription='none'><group>Friends</group></item>`,
+    `<item jid='a@${domain}' subscription='remove'/>`,
+  ]) {
+    const heard = await laptop.receives(push(item))
+    versions.push(heard.children.find((c) => typeof c !== 'string')?.attrs.ver)
+  }
+  await laptop.sends(`<iq type='get' id='v'><query xmlns='jabber:iq:roster' ver='${versions[0]}'/></iq>`)
+  await laptop.receives(`<iq type='result' id='v' from='${romeo.bare}' to='${laptop.jid}'/>`)
+  const last = await laptop.receives(push(`<item jid='a@${domain}' subscription='remove'/>`))
+  assert.equal(last.children.find((c) => typeof c !== 'string')?.attrs.ver, versions[1])
+  assert.notEqual(versions[0], versions[1])
 })
 
 story('a subscription is taken back when the devices have gone (§3.2.2)', async ({ client }) => {

@@ -78,11 +78,10 @@ export class MemoryRosterStore implements RosterStore {
     await undefined
     const kept = this.#of(account)
     if (kept === undefined || version > kept.version) return undefined
-    return {
-      items: [...kept.items.values()].filter((i) => i.version > version),
-      removed: [...kept.removed].filter(([, at]) => at > version).map(([contact]) => contact),
-      version: kept.version,
-    }
+    const items = [...kept.items.values()].map((item) => ({ contact: item.contact, item, version: item.version }))
+    const removed = [...kept.removed].map(([contact, at]) => ({ contact, item: undefined, version: at }))
+    const changes = [...items, ...removed].filter((c) => c.version > version).sort((a, b) => a.version - b.version)
+    return { changes, version: kept.version }
   }
   #of(account: number): Kept | undefined {
     return [...this.#rosters.values()].find((r) => r.account.id === account)

@@ -16,7 +16,8 @@ const item = (contact: string, other: Partial<RosterItem> = {}): RosterItem => (
   version: 0,
   ...other,
 })
-const contacts = (items: readonly RosterItem[] | undefined) => items?.map(({ contact }) => contact).toSorted()
+const contacts = (items: readonly Pick<RosterItem, 'contact'>[] | undefined) =>
+  items?.map(({ contact }) => contact).toSorted()
 
 withStores('an item comes back as it was written, with its version', async (stores) => {
   const { rosters } = stores
@@ -43,7 +44,7 @@ withStores('an empty roster is version 0, no account is undefined', async (store
   const loaded = await stores.rosters.load(owner)
   assert.deepEqual([loaded?.items, loaded?.version], [[], 0])
   assert.equal(await stores.rosters.load(jid('nobody@example.org')), undefined)
-  assert.deepEqual(await stores.rosters.since(id, 0), { items: [], removed: [], version: 0 })
+  assert.deepEqual(await stores.rosters.since(id, 0), { changes: [], version: 0 })
   assert.equal(await stores.rosters.since(id, 1), undefined)
   assert.equal(await stores.rosters.since(id + 1, 0), undefined)
 })
@@ -69,13 +70,28 @@ withStores('what changed since a version, removals too', async (stores) => {
     await rosters.change(id, jid(`${name}@example.org`), () => item(`${name}@example.org`), 10)
   }
   await rosters.change(id, jid('bob@example.org'), () => undefined, 10)
+  await rosters.change(id, jid('carol@example.org'), (was) => was && { ...was, name: 'Carol' }, 10)
   const delta = await rosters.since(id, 2)
-  assert.deepEqual(contacts(delta?.items), ['dave@example.org'])
-  assert.deepEqual(delta?.removed, ['bob@example.org'])
-  assert.equal(delta?.version, 4)
+  assert.deepEqual(
+    delta?.changes.map(({ contact, item, version }) => [contact, item?.name, version]),
+    [
+      ['dave@example.org', undefined, 3],
+      ['bob@example.org', undefined, 4],
+      ['carol@example.org', 'Carol', 5],
+    ],
+  )
+  assert.deepEqual(
+    delta?.changes.map(({ item }) => item?.version),
+    [3, undefined, 5],
+  )
+  assert.equal(delta?.version, 5)
   const again = await rosters.change(id, jid('bob@example.org'), (was) => was ?? item('bob@example.org'), 10)
   assert.equal(again.before, undefined, 'a tombstone is no item')
-  assert.deepEqual((await rosters.since(id, 4))?.removed, [])
+  assert.deepEqual(contacts((await rosters.since(id, 4))?.changes), ['bob@example.org', 'carol@example.org'])
+  assert.deepEqual(
+    (await rosters.since(id, 5))?.changes.map((c) => c.item?.contact),
+    ['bob@example.org'],
+  )
 })
 
 withStores('a version older than the tombstones kept is not known', async (stores) => {
@@ -86,7 +102,7 @@ withStores('a version older than the tombstones kept is not known', async (store
     await rosters.change(id, jid(`c${i}@example.org`), () => undefined, 10)
   }
   assert.equal(await rosters.since(id, 3), undefined)
-  assert.equal((await rosters.since(id, 4))?.removed.length, 100)
+  assert.equal((await rosters.since(id, 4))?.changes.length, 100)
   const [row] = await stores.database.query<{ rows: number }>('select count(*) as rows from roster_item')
   assert.equal(row?.rows, 100)
 })

@@ -78,16 +78,18 @@ describe('versions', () => {
     const { rosters, owner } = await setUp()
     await rosters.set(await owner(), JULIET, { name: undefined, groups: [] })
     const { version } = await rosters.get(ROMEO)
-    assert.deepEqual(await rosters.since(await owner(), version), { items: [], removed: [], version })
+    assert.deepEqual(await rosters.since(await owner(), version), [])
     await rosters.set(await owner(), NURSE, { name: undefined, groups: [] })
     await rosters.remove(await owner(), JULIET)
-    const delta = await rosters.since(await owner(), version)
+    await rosters.set(await owner(), NURSE, { name: 'Nurse', groups: [] })
+    const news = await rosters.since(await owner(), version)
     assert.deepEqual(
-      delta?.items.map((i) => i.contact),
-      [NURSE],
+      news?.map((n) => [n.contact, n.item?.name, n.version]),
+      [
+        [JULIET, undefined, '7-3'],
+        [NURSE, 'Nurse', '7-4'],
+      ],
     )
-    assert.deepEqual(delta?.removed, [JULIET])
-    assert.equal(delta?.version, '7-3')
   })
   test('of an earlier account of that name are unknown', async () => {
     const { rosters, owner } = await setUp()
@@ -105,8 +107,8 @@ describe('versions', () => {
     const { version } = await rosters.get(ROMEO)
     await rosters.remove(await owner(), JULIET)
     await rosters.apply(await owner(), JULIET, 'inbound', 'subscribe')
-    const delta = await rosters.since(await owner(), version)
-    assert.deepEqual([delta?.items, delta?.removed], [[], [JULIET]])
+    const news = await rosters.since(await owner(), version)
+    assert.deepEqual(news, [{ contact: JULIET, item: undefined, version: '7-3' }])
   })
 })
 
