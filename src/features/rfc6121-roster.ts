@@ -22,6 +22,8 @@ const MAX_NAME_BYTES = 1023
 /** With more changes than this the whole roster is the shorter answer. */
 const MAX_DELTA = 50
 
+/** What is told who sets another's roster. */
+const REFUSAL = 'forbidden'
 const ERROR_OF: Readonly<Record<RosterFault, readonly [Condition, string]>> = {
   full: ['resource-constraint', 'The roster is full.'],
   'too-many-groups': ['not-acceptable', 'The contact is in too many groups.'],
@@ -105,6 +107,17 @@ export default defineFeature({
           ns: NS_ROSTER,
           answer: ({ payload, session }) =>
             presence.inOrder(session.account, () => set(payload, session)).catch(explain),
+        },
+        // §2.1.5; the same where there is no such account, which must not show.
+        {
+          type: 'set',
+          target: 'account',
+          name: 'query',
+          ns: NS_ROSTER,
+          refusal: REFUSAL,
+          answer: () => {
+            throw new StanzaError(REFUSAL)
+          },
         },
       ],
       hooks: [

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import type { Element } from '../../src/xmpp/element.ts'
+import { write } from '../helpers/match-element.ts'
 import { bounce, story } from '../helpers/story.ts'
 import type { XmppClient } from '../helpers/xmpp-client.ts'
 
@@ -82,13 +83,19 @@ story('faulty roster sets are refused and change nothing', async ({ client, acco
   assert.deepEqual(await roster(romeo), [])
 })
 
-story('nobody else may read or set a roster', async ({ client }) => {
+story('nobody else may read or set a roster', async ({ client, stranger }) => {
   const romeo = await client('romeo', 'phone')
   const tybalt = await client('tybalt', 'street')
-  for (const type of ['get', 'set'] as const) {
-    const answer = await tybalt.asks(type, `<query xmlns='${NS_ROSTER}'><item jid='x@localhost'/></query>`, romeo.bare)
-    assert.equal(answer.attrs.type, 'error')
-    assert.match(JSON.stringify(answer), /service-unavailable|forbidden/)
+  for (const to of [romeo.bare, stranger('nobody')]) {
+    for (const [type, error] of [
+      ['get', `<error type='cancel'><service-unavailable `],
+      // §2.1.5: «return a <forbidden/> error».
+      ['set', `<error type='auth'><forbidden `],
+    ] as const) {
+      const answer = await tybalt.asks(type, `<query xmlns='${NS_ROSTER}'><item jid='x@localhost'/></query>`, to)
+      assert.equal(answer.attrs.type, 'error')
+      assert.ok(write(answer).includes(error), write(answer))
+    }
   }
   assert.deepEqual(await roster(romeo), [])
 })

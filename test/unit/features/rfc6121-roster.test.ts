@@ -187,8 +187,13 @@ describe('a roster request of somebody else (conformance row 18)', () => {
     assert.equal((await guard(handlers, world, 'result', 'remote'))(), 'pass')
     assert.equal((await guard(handlers, world, 'set', 'server'))(), 'pass')
   })
-  test('has no handler', async () => {
+  test('is not read, and forbidden to change, account or not (§2.1.5)', async () => {
     const { handlers } = await setUp()
-    assert.deepEqual([...new Set(handlers.iq?.map((h) => h.target))], ['self'])
+    const others = handlers.iq?.filter((h) => h.target !== 'self') ?? []
+    assert.deepEqual(
+      others.map((h) => [h.target, h.type, h.target === 'account' && h.refusal]),
+      [['account', 'set', 'forbidden']],
+    )
+    assert.throws(() => others[0]?.answer({} as never), condition('forbidden'))
   })
 })
