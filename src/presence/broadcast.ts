@@ -32,10 +32,10 @@ function chosen(owner: Owner, test: (item: RosterItem) => boolean): BareJid[] {
   return contacts
 }
 /** Unanswered requests, due to every resource that becomes available (RFC 6121 §3.1.3). */
-export function requests(owner: Owner): { readonly contact: BareJid; readonly content: Uint8Array }[] {
-  const found: { contact: BareJid; content: Uint8Array }[] = []
+export function requests(owner: Owner): { readonly contact: BareJid; readonly kept: Uint8Array }[] {
+  const found: { contact: BareJid; kept: Uint8Array }[] = []
   for (const { contact, pendingIn } of owner.roster.values()) {
-    if (pendingIn !== undefined && !isBlocked(owner, contact)) found.push({ contact, content: pendingIn })
+    if (pendingIn !== undefined && !isBlocked(owner, contact)) found.push({ contact, kept: pendingIn })
   }
   return found
 }

@@ -105,8 +105,8 @@ export class Rosters {
   }
 
   /**
-   * Lets one subscription stanza act on the contact's state (RFC 6121 Appendix A). `request` is the content of an inbound
-   * `subscribe`, kept until it is answered. @throws RosterError full, no-account
+   * Lets one subscription stanza act on the contact's state (RFC 6121 Appendix A). `request` is an inbound `subscribe`, kept
+   * until it is answered. @throws RosterError full, no-account
    */
   async apply(
     owner: RosterOwner,

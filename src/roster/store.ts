@@ -14,7 +14,7 @@ export interface RosterItem {
   readonly subscription: Subscription
   /** An outbound `subscribe` is unanswered (`ask='subscribe'`). */
   readonly pendingOut: boolean
-  /** An inbound `subscribe` is unanswered: the stanza's content between the tags (canonical XML). Not itself on the roster. */
+  /** An inbound `subscribe` is unanswered: the stanza (canonical XML), or what an import left of it, its content. Not itself on the roster. */
   readonly pendingIn: Uint8Array | undefined
   /** Pre-approved (§3.4). */
   readonly approved: boolean

@@ -4,7 +4,7 @@ import { formatDateTime } from '../xmpp/date-time.ts'
 import { type Element, el } from '../xmpp/element.ts'
 import { type BareJid, domainOf, type FullJid, type Jid } from '../xmpp/jid.ts'
 import { NS_DELAY } from '../xmpp/ns.ts'
-import { type Presence, Stanza } from '../xmpp/stanza.ts'
+import { type Presence, readOwn, Stanza } from '../xmpp/stanza.ts'
 
 /** What the resource last sent, as the registry keeps it. */
 export function presenceOf(session: AvailableSession, to: Jid): Presence {
@@ -19,8 +19,11 @@ export function bareAvailable(from: FullJid, to: Jid): Presence {
 export function unavailable(from: BareJid | FullJid, to: Jid | undefined): Presence {
   return Stanza.of({ kind: 'presence', type: 'unavailable', from, to })
 }
-/** A kept request, with its content (RFC 6121 §3.1.3). */
-export function requestOf(contact: BareJid, account: BareJid, content: Uint8Array): Presence {
+/** A kept request, complete (RFC 6121 §3.1.3); one that was imported has its content only. */
+export function requestOf(contact: BareJid, account: BareJid, kept: Uint8Array): Presence {
+  const bytes = bufferOf(kept)
+  if (bytes.subarray(0, OPENING.length).equals(OPENING))
+    return Stanza.received('presence', readOwn(bytes), contact, account)
   const fields = {
     kind: 'presence',
     type: 'subscribe',
@@ -29,8 +32,9 @@ export function requestOf(contact: BareJid, account: BareJid, content: Uint8Arra
     to: account,
     lang: undefined,
   } as const
-  return Stanza.stored(fields, bufferOf(content), [])
+  return Stanza.stored(fields, bytes, [])
 }
+const OPENING = Buffer.from('<presence ')
 /** Since when somebody is away, as his server knows it (XEP-0203). */
 export function delayElement(contact: BareJid, at: number): Element {
   return el('delay', NS_DELAY, { from: domainOf(contact), stamp: formatDateTime(new Date(at)) })

@@ -226,8 +226,8 @@ export class PresenceStep implements PresencePort {
   /** What a device is told when it becomes available: where its contacts are, and who has asked to be one. */
   #catchUp(session: Session, view: AccountView): Awaitable<void> {
     const { line } = this.#parts
-    for (const { contact, content } of requests(view)) {
-      line.sendTo(session, requestOf(contact, session.account, content))
+    for (const { contact, kept } of requests(view)) {
+      line.sendTo(session, requestOf(contact, session.account, kept))
     }
     const away: BareJid[] = []
     const told = watched(view).map((contact) => {

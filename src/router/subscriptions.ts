@@ -84,10 +84,17 @@ export class Subscriptions implements Omit<PresencePort, 'inOrder'> {
   async inbound(type: SubscriptionType, presence: Presence, view: AccountView): Promise<void> {
     const account = view.jid
     const contact = bareOf(presence.from)
-    const change = await this.#rosters.apply(view, contact, 'inbound', type, presence.content)
+    const given = presence.with({ from: contact, to: account })
+    const change = await this.#rosters.apply(
+      view,
+      contact,
+      'inbound',
+      type,
+      type === 'subscribe' ? given.bytes : undefined,
+    )
     if (change.changed) this.#views.changed(account)
     // §3.1.6, §3.2.3, §3.3.3: before the push, so that a client can tell why it comes.
-    if (change.pass) await this.#deliver(type, presence.with({ from: contact, to: account }), account)
+    if (change.pass) await this.#deliver(type, given, account)
     if (change.push) await this.push(account, change)
     if (change.reply) {
       this.#line.submit(subscriptionStanza('subscribed', account, contact))

@@ -202,7 +202,7 @@ story(
     const late = await tell.client('nurse', 'garden', { hearsPresence: true })
     await late.sends('<presence/>')
     await hears(late, said)
-    await nurse.sends(`<presence type='probe' to='${device.jid}'/>`)
+    await nurse.sends(`<presence type='probe' to='${device.bare}'/>`)
     await hears(nurse, said)
     // Directed presence as well; who goes says nothing of keys.
     const stranger = await tell.client('friar', 'cell', { hearsPresence: true })

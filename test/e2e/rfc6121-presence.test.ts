@@ -66,10 +66,11 @@ story('a request waits for whoever is away', async ({ client, device }) => {
   const { bare } = juliet
   await juliet.disconnects()
   await romeo.sends(
-    `<presence type='subscribe' to='${bare}'><nick xmlns='http://jabber.org/protocol/nick'>Romeo</nick></presence>`,
+    `<presence type='subscribe' to='${bare}' id='please' xml:lang='it'><status>per favore</status><nick xmlns='http://jabber.org/protocol/nick'>Romeo</nick></presence>`,
   )
   await romeo.receivesNothing()
-  const request = `<presence type='subscribe' from='${romeo.bare}' to='${bare}'><nick xmlns='http://jabber.org/protocol/nick'>Romeo</nick></presence>`
+  // §3.1.3: «a record of the complete presence stanza».
+  const request = `<presence type='subscribe' from='${romeo.bare}' to='${bare}' id='please' xml:lang='it'><status>per favore</status><nick xmlns='http://jabber.org/protocol/nick'>Romeo</nick></presence>`
   for (let time = 0; time < 2; time++) {
     await juliet.connects()
     await juliet.sends('<presence/>')

@@ -40,7 +40,7 @@ test('told are from and both, asked are to and both, the account itself is neith
   const owner = blocking()
   assert.deepEqual(watchers(owner), [jid('from'), jid('both')])
   assert.deepEqual(watched(owner), [jid('to'), jid('both')])
-  assert.deepEqual(requests(owner), [{ contact: jid('none'), content: Buffer.from('none') }])
+  assert.deepEqual(requests(owner), [{ contact: jid('none'), kept: Buffer.from('none') }])
 })
 
 test('only subscribers and the account itself may see', () => {
