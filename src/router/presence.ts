@@ -6,10 +6,11 @@ import type { PresencePort } from '../contract/ports.ts'
 import type { Session } from '../contract/session.ts'
 import { available, maySee, parsePriority, requests, watched, watchers } from '../presence/broadcast.ts'
 import type { RegisteredSession, Registry } from '../presence/registry.ts'
+import { isBlocked } from '../roster/blocking.ts'
 import type { RosterChange, Rosters } from '../roster/roster.ts'
 import { RosterError } from '../roster/roster-error.ts'
 import type { RosterItem } from '../roster/store.ts'
-import { SUBSCRIPTION_TYPES, type SubscriptionType } from '../roster/subscription.ts'
+import { SUBSCRIPTION_TYPES, type SubscriptionType, seesUs } from '../roster/subscription.ts'
 import { allOf, whenKnown } from '../util/awaitable.ts'
 import { KeyedQueue } from '../util/keyed-queue.ts'
 import { type BareJid, bareOf, type Domain, domainOf, type FullJid, isFull, type Jid } from '../xmpp/jid.ts'
@@ -190,7 +191,9 @@ export class PresenceStep implements PresencePort {
       () =>
         this.#withView(session.account, (view) => {
           const told = new Set<Jid>(wasAvailable ? [session.account, ...watchers(view)] : [])
-          for (const to of directed) if (!told.has(to)) this.#parts.line.submit(presence.with({ to }))
+          // Who was blocked as a contact was told then.
+          const isOver = (to: Jid) => wasAvailable && isBlocked(view, to) && seesUs(view.roster.get(bareOf(to)))
+          for (const to of directed) if (!told.has(to) && !isOver(to)) this.#parts.line.submit(presence.with({ to }))
           if (!wasAvailable) return
           return allOf([this.#broadcast(presence, view), this.#toOwnDevices(presence, session, false)])
         }),

@@ -220,6 +220,17 @@ for (const slowRegistry of [false, true]) {
       await world.says(romeo, 'unavailable')
       assert.deepEqual(juliet.taken(), [`<presence to='${JULIET}' from='${ROMEO}/r' type='unavailable'/>`])
     })
+    test('to a contact who was blocked since ends with the block, and says nothing later', async () => {
+      const world = worldOf()
+      await world.befriendOnline()
+      const [romeo, juliet] = world.couple
+      await world.says(romeo, '', juliet.jid)
+      world.store.block(bare('romeo'), bare('juliet'))
+      world.views.changed(bare('romeo'))
+      juliet.taken()
+      await world.says(romeo, 'unavailable')
+      assert.deepEqual(juliet.taken(), [])
+    })
     test('has a limit', async () => {
       const world = worldOf({ maxDirected: 2 })
       const romeo = await world.connect('romeo', 'r')
