@@ -67,7 +67,8 @@ export class Subscriptions implements Omit<PresencePort, 'inOrder'> {
     if (change.changed) this.#views.changed(account)
     if (change.push) await this.push(account, change)
     const carried = change.pass && type === 'subscribe' ? await this.#withKey(presence, view) : presence
-    const [saw, sees] = [seesUs(change.before), seesUs(change.after)]
+    // An account sees its own devices in any case.
+    const [saw, sees] = contact === account ? [true, true] : [seesUs(change.before), seesUs(change.after)]
     return async () => {
       const arriving: Awaitable<void>[] = []
       const send = (sent: Presence): void => void arriving.push(this.#line.pass(sent))
@@ -100,7 +101,7 @@ export class Subscriptions implements Omit<PresencePort, 'inOrder'> {
       this.#line.submit(subscriptionStanza('subscribed', account, contact))
       await this.announce(account, contact)
     }
-    if (seesUs(change.before) && !seesUs(change.after)) await this.withdraw(account, contact)
+    if (contact !== account && seesUs(change.before) && !seesUs(change.after)) await this.withdraw(account, contact)
   }
 
   push(account: BareJid, change: Pick<RosterChange, 'contact' | 'after' | 'version'>): Awaitable<void> {
@@ -121,7 +122,7 @@ export class Subscriptions implements Omit<PresencePort, 'inOrder'> {
       this.#line.submit(subscriptionStanza('unsubscribe', account, contact))
     }
     if (!seesUs(item) && item.pendingIn === undefined) return
-    return whenKnown(seesUs(item) ? this.withdraw(account, contact) : undefined, () =>
+    return whenKnown(seesUs(item) && contact !== account ? this.withdraw(account, contact) : undefined, () =>
       this.#line.submit(subscriptionStanza('unsubscribed', account, contact)),
     )
   }

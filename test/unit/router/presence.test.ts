@@ -463,6 +463,10 @@ for (const slowRegistry of [false, true]) {
       phone.taken()
       await world.says(phone, '', undefined, status('me'))
       assert.equal(phone.taken().length, 1)
+      // It sees itself without being one (§4.2.2), and still does when it is one no more.
+      for (const type of ['unsubscribe', 'subscribe', 'unsubscribed']) await world.says(phone, type, ROMEO)
+      const presence = phone.taken().filter((x) => x.startsWith('<presence') && x.includes(`from='${phone.jid}'`))
+      assert.deepEqual(presence, [])
     })
     test('an item that was removed is cancelled both ways (§2.5.2)', async () => {
       const world = worldOf()
