@@ -39,29 +39,59 @@ export default defineFeature({
   tables: ['roster', 'roster_item'],
   metrics: {},
   uses: ['line', 'views', 'rosters', 'presence'],
-  setup: ({ ports: { line, views, rosters, presence } }) => {
+  setup: ({ log, ports: { line, views, rosters, presence } }) => {
     const viewOf = (account: BareJid) => views.peek(account) ?? views.load(account)
+
+    /** Sessions that are being told the roster. What is pushed meanwhile may be newer than what was read: it comes after that. */
+    const telling = new WeakMap<Session, Telling>()
 
     async function get(query: Element, session: Session): Promise<Element | undefined> {
       // Before the roster is read, so that no change falls between the answer and the first push.
       session.flag('interested', true)
-      const { ver } = query.attrs
-      const news = ver ? await rosters.since(await viewOf(session.account), ver) : undefined
-      if (news !== undefined && news.length <= MAX_DELTA) {
-        // §2.6.3: the empty result goes first; it is queued before the event loop comes round.
-        if (news.length > 0) setImmediate(() => catchUp(session, news))
-        return undefined
+      const state: Telling = { hasMissed: false, isSpeaking: false }
+      telling.set(session, state)
+      try {
+        const { ver } = query.attrs
+        const news = ver ? await rosters.since(await viewOf(session.account), ver) : undefined
+        if (ver && news !== undefined && news.length <= MAX_DELTA) {
+          // §2.6.3: the empty result goes first; it is queued before the event loop comes round.
+          setImmediate(() => void catchUp(session, state, news, ver))
+          return undefined
+        }
+        const roster = await rosters.get(session.account)
+        setImmediate(() => void catchUp(session, state, [], roster.version))
+        return rosterElement(roster.items.map(contactElement), ver === undefined ? undefined : roster.version)
+      } catch (error) {
+        told(session, state)
+        throw error
       }
-      const roster = await rosters.get(session.account)
-      return rosterElement(roster.items.map(contactElement), ver === undefined ? undefined : roster.version)
+    }
+    /** What is new, and what came while it was read. */
+    async function catchUp(session: Session, state: Telling, news: readonly RosterNews[], version: string) {
+      let [more, last] = [news, version]
+      try {
+        for (;;) {
+          state.isSpeaking = true
+          for (const one of more) pushTo(session, one)
+          state.isSpeaking = false
+          last = more.at(-1)?.version ?? last
+          if (!state.hasMissed) break
+          state.hasMissed = false
+          more = (await rosters.since(await viewOf(session.account), last)) ?? []
+        }
+      } catch (error) {
+        log.warn({ err: error }, 'roster not read again')
+      }
+      told(session, state)
+    }
+    function told(session: Session, state: Telling): void {
+      if (telling.get(session) === state) telling.delete(session)
     }
     /** Each with its own version: cut off half way, the client will be told of the rest. */
-    function catchUp(session: Session, news: readonly RosterNews[]): void {
-      for (const { contact, item, version } of news) {
-        const query = rosterElement([item === undefined ? removedElement(contact) : contactElement(item)], version)
-        const fields = { kind: 'iq', type: 'set', from: session.account, to: session.jid } as const
-        line.sendTo(session, Stanza.of({ ...fields, id: `push-${version}` }, query))
-      }
+    function pushTo(session: Session, { contact, item, version }: RosterNews): void {
+      const query = rosterElement([item === undefined ? removedElement(contact) : contactElement(item)], version)
+      const fields = { kind: 'iq', type: 'set', from: session.account, to: session.jid } as const
+      line.sendTo(session, Stanza.of({ ...fields, id: `push-${version}` }, query))
     }
 
     async function set(query: Element, session: Session): Promise<undefined> {
@@ -128,10 +158,28 @@ export default defineFeature({
           }
           return 'pass'
         }),
+        on(
+          'toSession',
+          'iq',
+          'guard',
+          ({ stanza, session }) => {
+            const state = stanza.type === 'set' ? telling.get(session) : undefined
+            if (state === undefined || state.isSpeaking) return 'pass'
+            state.hasMissed = true
+            return 'drop'
+          },
+          { name: 'query', ns: NS_ROSTER },
+        ),
       ],
     }
   },
 })
+
+interface Telling {
+  /** Something was to be pushed. */
+  hasMissed: boolean
+  isSpeaking: boolean
+}
 
 const isRosterRequest = (iq: Iq): boolean => (iq.type === 'set' || iq.type === 'get') && iq.has('query', NS_ROSTER)
 

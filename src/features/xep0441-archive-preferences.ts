@@ -45,6 +45,8 @@ export default defineFeature({
           if (account === undefined) throw new StanzaError('service-unavailable')
           await archive.setPreferences(account.id, preferences)
           views.changed(jid)
+          // What the session sends next meets them.
+          await views.load(jid)
           return preferencesElement(preferences)
         },
       },

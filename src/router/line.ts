@@ -256,19 +256,19 @@ export class Router implements Line, LinePort {
 
   deliver(stanza: Stanza, account: BareJid, origin: Origin): Progress {
     this.#counted(stanza.kind, 'account')
+    const asker = senderOf(stanza, origin)
+    const sender = asker === undefined ? undefined : this.views.peek(asker)
     if (!this.#arriving.has(account)) {
       const view = this.views.peek(account)
       const sessions = this.#deps.registry.of(account)
-      const asker = senderOf(stanza, origin)
-      const sender = asker === undefined ? undefined : this.views.peek(asker)
       const isKnown = view !== undefined && (asker === undefined || sender !== undefined)
       if (isKnown && !(sessions instanceof Promise)) return this.#arrived(stanza, { view, sessions, sender }, origin)
     }
-    this.#wait(stanza, account, origin)
+    this.#wait(stanza, account, origin, sender)
     return 'pending'
   }
-  /** Keeps its place among those for the same account until its view is there. */
-  #wait(stanza: Stanza, account: BareJid, origin: Origin): void {
+  /** Keeps its place among those for the same account until its view is there. `now`: the sender's, which may be another then. */
+  #wait(stanza: Stanza, account: BareJid, origin: Origin, now: AccountView | undefined): void {
     const queue = this.#arriving.get(account)
     const arrive = (known: Known) => {
       if (this.#arrived(stanza, known, origin) === 'settled') settle(origin)
@@ -284,7 +284,7 @@ export class Router implements Line, LinePort {
     const load = async () => {
       try {
         const asker = senderOf(stanza, origin)
-        const sender = asker === undefined ? undefined : await this.views.load(asker)
+        const sender = now ?? (asker === undefined ? undefined : await this.views.load(asker))
         const view = await this.views.load(account)
         arrive({ view, sessions: await this.#deps.registry.of(account), sender })
       } catch (error) {

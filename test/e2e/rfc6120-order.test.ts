@@ -28,10 +28,13 @@ for (const type of ['subscribe', 'subscribed', 'unsubscribe', 'unsubscribed']) {
     await juliet.asks('get', ROSTER)
     await juliet.isAvailable()
     if (type === 'subscribed') {
+      await romeo.isAvailable()
       await juliet.sends(`<presence to='${romeo.bare}' type='subscribe'/>`)
-      await juliet.receivesAny()
-      await romeo.asks('get', ROSTER)
+      await romeo.receives(`<presence from='${juliet.bare}' to='${romeo.bare}' type='subscribe'/>`)
     }
+    // It has read what waited: who has not yet met the end of the log is given what is not kept after it.
+    await romeo.sends(`<message to='${juliet.bare}' type='chat' id='early'><body>?</body></message>`)
+    while ((await juliet.receivesAny()).attrs.id !== 'early');
     await romeo.sends(
       `<presence to='${juliet.bare}' type='${type}'/>` +
         `<message to='${juliet.bare}' type='chat'><body>first</body></message>` +
@@ -40,7 +43,8 @@ for (const type of ['subscribe', 'subscribed', 'unsubscribe', 'unsubscribed']) {
         `<iq to='${juliet.jid}' type='get' id='last'>${PING}</iq>`,
     )
     const heard = (await heardUntil(juliet, 'last')).filter((e) => !['iq set', 'presence unavailable'].includes(e))
-    assert.deepEqual(heard, [`presence ${type}`, 'message chat', 'presence', 'message headline', 'iq get'])
+    const first = type === 'subscribed' ? ['presence subscribed', 'presence'] : [`presence ${type}`]
+    assert.deepEqual(heard, [...first, 'message chat', 'presence', 'message headline', 'iq get'])
   })
 }
 
@@ -209,3 +213,55 @@ story('what follows other archive preferences is archived by these', async ({ cl
     ids.push(/<message [^>]*id='(\w)'/.exec(write(e))?.[1])
   assert.deepEqual(ids, ['a', 'c', 'd'])
 })
+
+for (const ver of ['', ` ver=''`, 'known'])
+  story(
+    `a change from elsewhere is not undone by a roster read before it, with ${ver || 'no version'}`,
+    async ({ client, account, stores }) => {
+      const methods = stores.rosters as unknown as Methods
+      let hold: Promise<void> | undefined
+      for (const name of ['load', 'since']) {
+        const real = methods[name]?.bind(stores.rosters) as Methods[string]
+        methods[name] = async (...args) => {
+          const waiting = hold
+          hold = undefined
+          const answer = await real(...args)
+          await waiting
+          return answer
+        }
+      }
+      const juliet = await account('juliet')
+      const garden = await client('romeo', 'garden')
+      const phone = await client('romeo', 'phone')
+      const set = (name: string) => `<query xmlns='jabber:iq:roster'><item jid='${juliet}' name='${name}'/></query>`
+      await garden.asks('set', set('before'))
+      const first = await phone.asks('get', `<query xmlns='jabber:iq:roster' ver=''/>`)
+      const known = first.children.find((c) => typeof c !== 'string')?.attrs.ver
+      await garden.asks('set', set('between'))
+      await phone.receivesAny()
+      // What its server reads anew because of the change is read.
+      await phone.asks('get', ROSTER)
+      const { promise, resolve } = Promise.withResolvers<void>()
+      hold = promise
+      await phone.sends(
+        `<iq type='get' id='r'><query xmlns='jabber:iq:roster'${ver === 'known' ? ` ver='${known}'` : ver}/></iq>`,
+      )
+      await phone.asks('get', PING)
+      await garden.sends(`<iq type='set' id='s'>${set('after')}</iq>`)
+      // Where both are at one server the change takes its turn.
+      await garden.asks('get', PING, garden.domain)
+      await phone.asks('get', PING)
+      resolve()
+      let last = ''
+      for (let heard = ''; !heard.includes(`id='r'`) || !last.includes('after'); ) {
+        const e = write(await phone.receivesAny())
+        heard += e
+        last = /name='(\w+)'/.exec(e)?.[1] ?? last
+      }
+      await phone.sends(`<iq type='get' id='end'>${PING}</iq>`)
+      for (let e = await phone.receivesAny(); e.attrs.id !== 'end'; e = await phone.receivesAny())
+        last = /name='(\w+)'/.exec(write(e))?.[1] ?? last
+      assert.equal(last, 'after')
+    },
+    { config: {} },
+  )
