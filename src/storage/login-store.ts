@@ -46,6 +46,8 @@ const ISSUE = `
   on conflict (account_id, agent, slot) do update set
     mechanism = excluded.mechanism, seed = excluded.seed, epoch = excluded.epoch,
     issued_at = excluded.issued_at, expires_at = excluded.expires_at, count = 0`
+/** The clocks of two nodes may differ: what is ended is over by each of them. */
+const SKEW_MS = 10 * 60_000
 const EXPIRE = 'update fast_token set expires_at = $3 where account_id = $1 and agent = $2 and expires_at > $3'
 const USABLE = `
   account_id = $1 and agent = $2 and slot = $3 and seed = $4 and expires_at > $5
@@ -131,7 +133,7 @@ export class SqlLoginStore implements LoginStore {
 
   async revoke(account: number, agent: Uint8Array, now: number, forget: boolean): Promise<void> {
     if (forget) await this.#database.query('delete from device where account_id = $1 and agent = $2', [account, agent])
-    else await this.#database.query(EXPIRE, [account, agent, now])
+    else await this.#database.query(EXPIRE, [account, agent, now - SKEW_MS])
   }
 
   async tokens(jid: BareJid, agent: Uint8Array): ReturnType<LoginStore['tokens']> {
@@ -180,7 +182,7 @@ export class SqlLoginStore implements LoginStore {
         ])
         await sql.query(`update fast_token set slot = 'current' where account_id = $1 and agent = $2`, [account, agent])
       }
-      if (invalidate) await sql.query(EXPIRE, [account, agent, now])
+      if (invalidate) await sql.query(EXPIRE, [account, agent, now - SKEW_MS])
       return true
     })
   }

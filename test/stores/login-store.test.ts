@@ -54,7 +54,7 @@ async function isOver({ logins }: TestStores, account: LoginState): Promise<void
   const tokens = (await logins.tokens(ALICE, agent(1)))?.tokens ?? []
   assert.ok(tokens.length > 0)
   for (const { slot, seed: own, expiresAt } of tokens) {
-    assert.equal(expiresAt, NOW)
+    assert.ok(expiresAt <= NOW - 60_000, 'also by the clock of a node that is behind')
     assert.equal(await uses(logins, account, { slot, seed: own }), false)
   }
   const devices = await logins.devices(account.id, NOW)
